@@ -1,0 +1,2 @@
+/* Placeholder until the layer has its first file. */
+typedef int shunt_tools_layer;
