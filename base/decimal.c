@@ -1,0 +1,183 @@
+/*
+ * Numbers and dates out of text, exact and without the locale: strtod rounds times such as
+ * 1700000000.1234567 s to a quarter of a microsecond and reads "1,5" in some locales.
+ */
+#include "base/trace.h"
+
+#include <errno.h>
+#include <stdbool.h>
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* Collects digits up to what fits 18 decimal places; later ones only move the exponent. */
+struct decimal {
+    int64_t mantissa;
+    int exponent;
+    unsigned digits; /* digits seen at all */
+};
+
+static void decimal_digit(struct decimal *d, char c, bool fraction)
+{
+    d->digits++;
+    if (d->mantissa < INT64_MAX / 10 - 1) {
+        d->mantissa = d->mantissa * 10 + (c - '0');
+        d->exponent -= fraction;
+    } else {
+        d->exponent += !fraction;
+    }
+}
+
+static int decimal_scale(int64_t mantissa, int exponent, int64_t *ret_value)
+{
+    if (mantissa == 0) {
+        exponent = 0;
+    }
+    for (; exponent > 0; exponent--) {
+        if (mantissa > INT64_MAX / 10) {
+            return -ERANGE;
+        }
+        mantissa *= 10;
+    }
+    for (; exponent < 0 && mantissa != 0; exponent++) {
+        mantissa /= 10;
+    }
+    *ret_value = mantissa;
+    return 0;
+}
+
+/* An exponent's digits; returns the position after them, or 0 if there are none. */
+static size_t exponent_parse(const char *text, size_t len, size_t i, int *exponent)
+{
+    bool negative = i < len && text[i] == '-';
+    if (i < len && (text[i] == '-' || text[i] == '+')) {
+        i++;
+    }
+    size_t start = i;
+    int value = 0;
+    for (; i < len && is_digit(text[i]); i++) {
+        value = value < 10000 ? value * 10 + (text[i] - '0') : value;
+    }
+    *exponent += negative ? -value : value;
+    return i == start ? 0 : i;
+}
+
+int decimal_parse(const char *text, size_t len, int exponent, int64_t *ret_value)
+{
+    struct decimal d = {.exponent = exponent};
+    size_t i = 0;
+    bool negative = len > 0 && text[0] == '-';
+    if (len > 0 && (text[0] == '-' || text[0] == '+')) {
+        i++;
+    }
+    for (; i < len && is_digit(text[i]); i++) {
+        decimal_digit(&d, text[i], false);
+    }
+    if (i < len && text[i] == '.') {
+        for (i++; i < len && is_digit(text[i]); i++) {
+            decimal_digit(&d, text[i], true);
+        }
+    }
+    if (d.digits == 0) {
+        return -EINVAL;
+    }
+    if (i < len && (text[i] == 'e' || text[i] == 'E')) {
+        i = exponent_parse(text, len, i + 1, &d.exponent);
+    }
+    if (i != len) {
+        return -EINVAL;
+    }
+    int64_t value;
+    int rc = decimal_scale(d.mantissa, d.exponent, &value);
+    if (rc == 0) {
+        *ret_value = negative ? -value : value;
+    }
+    return rc;
+}
+
+/* Two digits at text[at] followed by END (0: nothing is asked of what follows). */
+static bool two_digits(const char *text, size_t len, size_t at, char end, int *ret)
+{
+    if (at + 2 > len || !is_digit(text[at]) || !is_digit(text[at + 1]) ||
+        (end && (at + 2 >= len || text[at + 2] != end))) {
+        return false;
+    }
+    *ret = (text[at] - '0') * 10 + (text[at + 1] - '0');
+    return true;
+}
+
+/* Days since 1970-01-01 of a date in the Gregorian calendar, years 1970 to 2199. */
+static int64_t days_from_civil(int year, int month, int day)
+{
+    int64_t y = month <= 2 ? year - 1 : year;
+    int64_t era = y / 400;
+    int64_t year_of_era = y - era * 400;
+    int64_t day_of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
+    int64_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    return era * 146097 + day_of_era - 719468;
+}
+
+static int days_in_month(int year, int month)
+{
+    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    return days[month - 1] + (month == 2 && leap);
+}
+
+/* The zone at text[at]: nothing, Z, or +HH:MM. Offset in minutes. */
+static bool zone_parse(const char *text, size_t len, size_t at, int *ret_minutes)
+{
+    int hours, minutes;
+    if (at == len || (text[at] == 'Z' && at + 1 == len)) {
+        *ret_minutes = 0;
+        return true;
+    }
+    if ((text[at] != '+' && text[at] != '-') || at + 6 != len ||
+        !two_digits(text, len, at + 1, ':', &hours) || hours > 23 ||
+        !two_digits(text, len, at + 4, 0, &minutes) || minutes > 59) {
+        return false;
+    }
+    *ret_minutes = (text[at] == '-' ? -1 : 1) * (hours * 60 + minutes);
+    return true;
+}
+
+int datetime_parse(const char *text, size_t len, int64_t *ret_ns)
+{
+    int century, year, month, day, hour, minute, second, zone;
+    if (len < 19 || !two_digits(text, len, 0, 0, &century) ||
+        !two_digits(text, len, 2, '-', &year) || !two_digits(text, len, 5, '-', &month) ||
+        !two_digits(text, len, 8, 0, &day) || (text[10] != ' ' && text[10] != 'T') ||
+        !two_digits(text, len, 11, ':', &hour) || !two_digits(text, len, 14, ':', &minute) ||
+        !two_digits(text, len, 17, 0, &second)) {
+        return -EINVAL;
+    }
+    year += century * 100;
+    if (year < 1970 || year > 2199 || month < 1 || month > 12 || day < 1 ||
+        day > days_in_month(year, month) || hour > 23 || minute > 59 || second > 60) {
+        return -EINVAL;
+    }
+    size_t i = 19;
+    int64_t fraction = 0;
+    if (i < len && text[i] == '.') {
+        size_t end = i + 1;
+        while (end < len && is_digit(text[end])) {
+            end++;
+        }
+        if (end == i + 1 || decimal_parse(text + i, end - i, 9, &fraction)) {
+            return -EINVAL;
+        }
+        i = end;
+    }
+    if (!zone_parse(text, len, i, &zone)) {
+        return -EINVAL;
+    }
+    int64_t seconds =
+        days_from_civil(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - zone * 60;
+    if (seconds < 0) {
+        return -EINVAL;
+    }
+    *ret_ns = seconds * 1000000000 + fraction;
+    return 0;
+}
