@@ -12,20 +12,23 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* Collects digits up to what fits 18 decimal places; later ones only move the exponent. */
+/* Collects digits as long as they fit; later ones only move the exponent. */
 struct decimal {
     int64_t mantissa;
     int exponent;
     unsigned digits; /* digits seen at all */
+    bool full;       /* a digit was left out */
 };
 
 static void decimal_digit(struct decimal *d, char c, bool fraction)
 {
+    int digit = c - '0';
     d->digits++;
-    if (d->mantissa < INT64_MAX / 10 - 1) {
-        d->mantissa = d->mantissa * 10 + (c - '0');
+    if (!d->full && d->mantissa <= (INT64_MAX - digit) / 10) {
+        d->mantissa = d->mantissa * 10 + digit;
         d->exponent -= fraction;
     } else {
+        d->full = true;
         d->exponent += !fraction;
     }
 }
@@ -88,6 +91,9 @@ int decimal_parse(const char *text, size_t len, int exponent, int64_t *ret_value
     }
     if (i != len) {
         return -EINVAL;
+    }
+    if (d.full && d.exponent > 0) {
+        return -ERANGE;
     }
     int64_t value;
     int rc = decimal_scale(d.mantissa, d.exponent, &value);
