@@ -1,2 +1,8 @@
-/* Placeholder until the layer has its first file. */
-typedef int shunt_core_layer;
+#include "core/core.h"
+typedef int core_layer;
+#include "core/cost.h"
+#include "core/rate.h"
+#include "core/fmath.h"
+#include "core/rng.h"
+#include "core/blob.h"
+#include "core/bound.h"
