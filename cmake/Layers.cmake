@@ -42,7 +42,8 @@ function(shunt_tests DIRECTORY)
         target_compile_definitions(${target} PRIVATE _GNU_SOURCE
             SHUNT_SOURCE_DIR="${CMAKE_SOURCE_DIR}" SHUNT_BUILD_DIR="${CMAKE_BINARY_DIR}")
         target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
-        target_link_libraries(${target} PRIVATE shunt::compile ${ARGN} PkgConfig::CMOCKA)
+        target_link_libraries(${target} PRIVATE shunt::compile shunt::test ${ARGN}
+                              PkgConfig::CMOCKA m)
         add_test(NAME ${prefix}.${stem} COMMAND ${target})
         set_tests_properties(${prefix}.${stem} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 300)
     endforeach()

@@ -10,14 +10,17 @@
 
 struct core_rate {
     double tau_ns;
-    double sum;       /* weighted events at last_ns */
-    int64_t first_ns; /* 0 before the first event */
-    int64_t last_ns;
+    double sum;       /* weighted events after the first, as of last_ns */
+    int64_t first_ns; /* first event */
+    int64_t last_ns;  /* latest event */
+    uint32_t started; /* 1 after the first event */
+    uint32_t reserved;
 };
 
 void core_rate_init(struct core_rate *rate, double tau_ns);
+/* Times never go back. */
 void core_rate_event(struct core_rate *rate, int64_t t_ns);
-/* Events per second as of t_ns; 0 before the first event. */
+/* Events per second as of t_ns (not before the latest event); 0 up to the first event. */
 double core_rate_per_s(const struct core_rate *rate, int64_t t_ns);
 
 #endif

@@ -1,0 +1,93 @@
+/* Learned durations; see cost.h. Pure arithmetic, no memory but the cell's. */
+#include "core/cost.h"
+
+#include <assert.h>
+#include <string.h>
+
+static double not_a_number(void)
+{
+    return (double)__builtin_nanf("");
+}
+
+void core_cost_add(struct core_cost_cell *cell, int64_t sample_ns)
+{
+    assert(sample_ns >= 0);
+    cell->recent_ns[cell->count % CORE_COST_WINDOW] = sample_ns;
+    cell->count++;
+    uint64_t weight = cell->count < CORE_COST_EXACT ? cell->count : CORE_COST_EXACT;
+    double share = 1.0 / (double)weight;
+    double delta = (double)sample_ns - cell->mean_ns;
+    /* With share = 1/n this is Welford's update of the population variance; with a constant share
+     * it is the exponentially weighted one. */
+    cell->mean_ns += share * delta;
+    cell->var_ns2 = (1.0 - share) * (cell->var_ns2 + share * delta * delta);
+}
+
+static int64_t percentile95_ns(const struct core_cost_cell *cell)
+{
+    int64_t sorted[CORE_COST_WINDOW];
+    uint32_t count =
+        cell->count < CORE_COST_WINDOW ? (uint32_t)cell->count : (uint32_t)CORE_COST_WINDOW;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t at = i;
+        for (; at > 0 && sorted[at - 1] > cell->recent_ns[i]; at--) {
+            sorted[at] = sorted[at - 1];
+        }
+        sorted[at] = cell->recent_ns[i];
+    }
+    uint32_t rank = (95u * count + 99u) / 100u; /* nearest rank, 1-based */
+    return sorted[rank - 1];
+}
+
+void core_cost_read(const struct core_cost_cell *cell, struct core_cost *ret)
+{
+    ret->count = cell->count;
+    ret->mean_ns = cell->count ? cell->mean_ns : not_a_number();
+    ret->p95_ns = cell->count ? (double)percentile95_ns(cell) : not_a_number();
+    if (cell->count < 2) {
+        ret->var_ns2 = not_a_number();
+    } else if (cell->count <= CORE_COST_EXACT) {
+        ret->var_ns2 = cell->var_ns2 * (double)cell->count / (double)(cell->count - 1);
+    } else {
+        ret->var_ns2 = cell->var_ns2;
+    }
+}
+
+void core_cost_load(struct core_cost_cell *cell, const struct core_cost *prior)
+{
+    memset(cell, 0, sizeof *cell);
+    if (prior->count == 0 || !(prior->mean_ns >= 0)) {
+        return;
+    }
+    double p95_ns = prior->p95_ns >= prior->mean_ns ? prior->p95_ns : prior->mean_ns;
+    uint32_t count =
+        prior->count < CORE_COST_WINDOW ? (uint32_t)prior->count : (uint32_t)CORE_COST_WINDOW;
+    uint32_t rank = (95u * count + 99u) / 100u;
+    for (uint32_t i = 0; i < count; i++) {
+        cell->recent_ns[i] = (int64_t)(i + 1 >= rank ? p95_ns : prior->mean_ns);
+    }
+    cell->count = prior->count;
+    cell->mean_ns = prior->mean_ns;
+    cell->var_ns2 = prior->var_ns2 >= 0 ? prior->var_ns2 : 0;
+    if (cell->count > 1 && cell->count <= CORE_COST_EXACT) {
+        cell->var_ns2 *= (double)(cell->count - 1) / (double)cell->count;
+    }
+}
+
+void core_cost_combine(const struct core_cost_cell *pair, const struct core_cost_cell *const *parts,
+                       uint32_t part_count, struct core_cost *ret)
+{
+    if (pair && pair->count) {
+        core_cost_read(pair, ret);
+        return;
+    }
+    struct core_cost sum = {.mean_ns = 0, .var_ns2 = 0, .p95_ns = 0, .count = 0};
+    for (uint32_t i = 0; i < part_count; i++) {
+        struct core_cost part;
+        core_cost_read(parts[i], &part);
+        sum.mean_ns += part.mean_ns;
+        sum.var_ns2 += part.var_ns2;
+        sum.p95_ns += part.p95_ns;
+    }
+    *ret = sum;
+}
