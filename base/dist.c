@@ -1,0 +1,230 @@
+/*
+ * Sampling by inversion where that is exact, by rejection for gamma. All draws of one sample come
+ * from one key, so that a rejection moves nothing else.
+ */
+#include "base/dist.h"
+
+#include "base/random.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdbool.h>
+#include <string.h>
+
+static const char *const names[] = {
+    [DIST_NONE] = "none",
+    [DIST_DETERMINISTIC] = "deterministic",
+    [DIST_EXPONENTIAL] = "exponential",
+    [DIST_HYPEREXPONENTIAL] = "hyperexponential",
+    [DIST_LOGNORMAL] = "lognormal",
+    [DIST_GAMMA] = "gamma",
+    [DIST_EMPIRICAL] = "empirical",
+};
+
+enum { KINDS = sizeof names / sizeof *names };
+
+const char *dist_kind_name(enum dist_kind kind)
+{
+    return (unsigned)kind < KINDS ? names[kind] : NULL;
+}
+
+enum dist_kind dist_kind_find(const char *name)
+{
+    for (unsigned i = 1; i < KINDS; i++) {
+        if (strcmp(names[i], name) == 0) {
+            return (enum dist_kind)i;
+        }
+    }
+    return DIST_NONE;
+}
+
+static bool is_size(double value)
+{
+    return value >= 0 && value <= 1e15;
+}
+
+static const char *check_branches(const struct dist *d)
+{
+    double sum = 0;
+    if (d->branches_len < 2 || d->branches_len > DIST_BRANCHES_MAX) {
+        return "a hyperexponential distribution has 2 to 8 branches";
+    }
+    for (size_t i = 0; i < d->branches_len; i++) {
+        if (!(d->branches[i].p >= 0 && d->branches[i].p <= 1) || !is_size(d->branches[i].value)) {
+            return "each branch needs p in [0, 1] and a mean of 0 or more";
+        }
+        sum += d->branches[i].p;
+    }
+    return fabs(sum - 1) > 1e-9 ? "the branches' p must sum to 1" : NULL;
+}
+
+static const char *check_points(const struct dist *d)
+{
+    if (d->points_len < 1 || (d->points_len < 2 && !d->equal)) {
+        return "an empirical distribution needs values, or two or more quantiles";
+    }
+    for (size_t i = 0; i < d->points_len; i++) {
+        if (!is_size(d->points[i].value)) {
+            return "the values must be 0 or more";
+        }
+        if (!d->equal && i > 0 &&
+            (!(d->points[i].p > d->points[i - 1].p) ||
+             d->points[i].value < d->points[i - 1].value)) {
+            return "quantiles must rise in p and must not fall in value";
+        }
+    }
+    if (!d->equal && (fabs(d->points[0].p) > 0 || fabs(d->points[d->points_len - 1].p - 1) > 0)) {
+        return "quantiles must go from p = 0 to p = 1";
+    }
+    return NULL;
+}
+
+const char *dist_check(const struct dist *d)
+{
+    switch (d->kind) {
+    case DIST_NONE:
+        return NULL;
+    case DIST_HYPEREXPONENTIAL:
+        return check_branches(d);
+    case DIST_EMPIRICAL:
+        return check_points(d);
+    case DIST_DETERMINISTIC:
+        return is_size(d->mean) ? NULL : "the mean must be 0 or more";
+    case DIST_EXPONENTIAL:
+        return is_size(d->mean) && d->mean > 0 ? NULL : "the mean must be above 0";
+    case DIST_LOGNORMAL:
+    case DIST_GAMMA:
+        if (!is_size(d->mean) || !(d->mean > 0)) {
+            return "the mean must be above 0";
+        }
+        return d->cv > 0 && d->cv <= 100 ? NULL : "cv (or sigma) must be above 0 and at most 100";
+    }
+    return "unknown distribution";
+}
+
+struct draws {
+    uint64_t key, next;
+};
+
+static double draw(struct draws *draws)
+{
+    return random_unit(random_u64(draws->key, 0, draws->next++));
+}
+
+static double draw_normal(struct draws *draws)
+{
+    const double two_pi = 6.283185307179586;
+    double radius = sqrt(-2 * log(draw(draws)));
+    return radius * cos(two_pi * draw(draws));
+}
+
+/* Marsaglia and Tsang's squeeze for shape >= 1; below, the boost by a power of a uniform. */
+static double draw_gamma(struct draws *draws, double shape)
+{
+    double boost = 1;
+    if (shape < 1) {
+        boost = pow(draw(draws), 1 / shape);
+        shape += 1;
+    }
+    double d = shape - 1.0 / 3, c = 1 / sqrt(9 * d);
+    for (;;) {
+        double x = draw_normal(draws), v = 1 + c * x;
+        if (v <= 0) {
+            continue;
+        }
+        v = v * v * v;
+        if (log(draw(draws)) < 0.5 * x * x + d - d * v + d * log(v)) {
+            return boost * d * v;
+        }
+    }
+}
+
+static double quantile(const struct dist *d, double u)
+{
+    if (d->equal) {
+        size_t i = (size_t)(u * (double)d->points_len);
+        return d->points[i < d->points_len ? i : d->points_len - 1].value;
+    }
+    size_t i = 1;
+    while (i + 1 < d->points_len && u > d->points[i].p) {
+        i++;
+    }
+    const struct dist_point *a = &d->points[i - 1], *b = &d->points[i];
+    double part = (u - a->p) / (b->p - a->p);
+    return a->value > 0 ? a->value * pow(b->value / a->value, part)
+                        : a->value + (b->value - a->value) * part;
+}
+
+static double branch_sample(const struct dist *d, struct draws *draws)
+{
+    double u = draw(draws);
+    size_t i = 0;
+    for (; i + 1 < d->branches_len && u >= d->branches[i].p; i++) {
+        u -= d->branches[i].p;
+    }
+    return -log(draw(draws)) * d->branches[i].value;
+}
+
+double dist_sample(const struct dist *d, uint64_t seed, uint64_t stream, uint64_t index)
+{
+    struct draws draws = {.key = random_u64(seed, stream, index)};
+    switch (d->kind) {
+    case DIST_NONE:
+        break;
+    case DIST_DETERMINISTIC:
+        return d->mean;
+    case DIST_EXPONENTIAL:
+        return -log(draw(&draws)) * d->mean;
+    case DIST_HYPEREXPONENTIAL:
+        return branch_sample(d, &draws);
+    case DIST_LOGNORMAL: {
+        double variance = log1p(d->cv * d->cv);
+        return d->mean * exp(sqrt(variance) * draw_normal(&draws) - variance / 2);
+    }
+    case DIST_GAMMA:
+        return draw_gamma(&draws, 1 / (d->cv * d->cv)) * d->mean * d->cv * d->cv;
+    case DIST_EMPIRICAL:
+        return quantile(d, draw(&draws));
+    }
+    assert(false);
+    return 0;
+}
+
+static double mean_of_points(const struct dist *d)
+{
+    double sum = 0;
+    if (d->equal) {
+        for (size_t i = 0; i < d->points_len; i++) {
+            sum += d->points[i].value;
+        }
+        return sum / (double)d->points_len;
+    }
+    for (size_t i = 1; i < d->points_len; i++) {
+        double a = d->points[i - 1].value, b = d->points[i].value;
+        double width = d->points[i].p - d->points[i - 1].p;
+        sum += width * (a > 0 && b > a ? (b - a) / log(b / a) : (a + b) / 2);
+    }
+    return sum;
+}
+
+double dist_mean(const struct dist *d)
+{
+    double sum = 0;
+    switch (d->kind) {
+    case DIST_NONE:
+        return 0;
+    case DIST_HYPEREXPONENTIAL:
+        for (size_t i = 0; i < d->branches_len; i++) {
+            sum += d->branches[i].p * d->branches[i].value;
+        }
+        return sum;
+    case DIST_EMPIRICAL:
+        return mean_of_points(d);
+    case DIST_DETERMINISTIC:
+    case DIST_EXPONENTIAL:
+    case DIST_LOGNORMAL:
+    case DIST_GAMMA:
+        break;
+    }
+    return d->mean;
+}
