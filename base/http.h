@@ -134,6 +134,7 @@ struct http_reader {
     uint8_t phase;
     uint8_t digits;
     bool response;
+    bool begun;        /* the first byte of a head has come */
     bool skipped_line; /* the one empty line allowed in front of a request */
     bool head_only;    /* response to HEAD */
     uint16_t

@@ -1,6 +1,6 @@
 /*
  * The event loop: one libevent base and what every connection on it shares. One thread runs a loop;
- * nothing here may be called from another thread but loop_post() and loop_post_stop(). Time is
+ * nothing here may be called from another thread but loop_post(). Time is
  * monotonic nanoseconds, read once at the entry of each callback and frozen inside it.
  *
  * A loop_timer, loop_task and loop_io is memory of its user, who must cancel it before freeing it.
