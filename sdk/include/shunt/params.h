@@ -48,6 +48,31 @@ struct shunt_param_info {
     uint32_t vector_len; /* VECTOR: number of elements, 1..16; otherwise 0 */
 };
 
+/*
+ * Declarations in one expression each, as elements of an array of struct shunt_param_info. ID is
+ * the array index plus one unless a parameter was removed once.
+ */
+#define SHUNT_DECLARE_(ID, NAME, TYPE, FLAGS, DEFAULT, MIN, MAX, UNIT, DOC, CHOICES, COUNT, LEN)   \
+    {                                                                                              \
+        (uint32_t)sizeof(struct shunt_param_info), ID, NAME, TYPE, FLAGS, DEFAULT, MIN, MAX, UNIT, \
+            DOC, CHOICES, (uint32_t)(COUNT), LEN                                                   \
+    }
+#define SHUNT_DECLARE_INT(ID, NAME, FLAGS, DEFAULT, MIN, MAX, UNIT, DOC)                           \
+    SHUNT_DECLARE_(ID, NAME, SHUNT_PARAM_INT, FLAGS, DEFAULT, MIN, MAX, UNIT, DOC, NULL, 0, 0)
+#define SHUNT_DECLARE_REAL(ID, NAME, FLAGS, DEFAULT, MIN, MAX, UNIT, DOC)                          \
+    SHUNT_DECLARE_(ID, NAME, SHUNT_PARAM_REAL, FLAGS, DEFAULT, MIN, MAX, UNIT, DOC, NULL, 0, 0)
+/* DEFAULT, MIN and MAX in seconds. */
+#define SHUNT_DECLARE_DURATION(ID, NAME, FLAGS, DEFAULT, MIN, MAX, DOC)                            \
+    SHUNT_DECLARE_(ID, NAME, SHUNT_PARAM_DURATION, FLAGS, DEFAULT, MIN, MAX, "s", DOC, NULL, 0, 0)
+/* CHOICES is an array of strings, DEFAULT an index into it. */
+#define SHUNT_DECLARE_ENUM(ID, NAME, FLAGS, DEFAULT, CHOICES, DOC)                                 \
+    SHUNT_DECLARE_(ID, NAME, SHUNT_PARAM_ENUM, FLAGS, DEFAULT, 0, 0, "", DOC, CHOICES,             \
+                   sizeof(CHOICES) / sizeof((CHOICES)[0]), 0)
+#define SHUNT_DECLARE_BOOL(ID, NAME, FLAGS, DEFAULT, DOC)                                          \
+    SHUNT_DECLARE_(ID, NAME, SHUNT_PARAM_BOOL, FLAGS, DEFAULT, 0, 1, "", DOC, NULL, 0, 0)
+#define SHUNT_DECLARE_VECTOR(ID, NAME, FLAGS, LEN, DEFAULT, MIN, MAX, UNIT, DOC)                   \
+    SHUNT_DECLARE_(ID, NAME, SHUNT_PARAM_VECTOR, FLAGS, DEFAULT, MIN, MAX, UNIT, DOC, NULL, 0, LEN)
+
 /* A relation that the host enforces on every set: left <= factor * right, both scalar. */
 struct shunt_param_constraint {
     uint32_t size;     /* sizeof(struct shunt_param_constraint) */

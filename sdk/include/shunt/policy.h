@@ -244,6 +244,19 @@ struct shunt_istream {
     int64_t (*read)(const struct shunt_istream *stream, void *data, size_t bytes);
 };
 
+/* Reads exactly `bytes`, however short the stream's reads are; 0, or -1. */
+static inline int shunt_read_all(const struct shunt_istream *stream, void *data, size_t bytes)
+{
+    for (size_t done = 0; done < bytes;) {
+        int64_t got = stream->read(stream, (char *)data + done, bytes - done);
+        if (got <= 0 || (uint64_t)got > bytes - done) {
+            return -1;
+        }
+        done += (size_t)got;
+    }
+    return 0;
+}
+
 /* ------------------------------------------------------------------ the vtable */
 
 /*
@@ -266,7 +279,8 @@ struct shunt_policy_ops {
 
     /* Models, devices or capacities changed, and once after create: indices are dense and mean the
      * same until the next call. The place for allocation by number of models. A negative return
-     * ejects the instance. */
+     * ejects the instance. A plugin that declares PER_MODEL parameters gets param_set next, with
+     * the values by the new indices. */
     int (*models_changed)(void *self, const struct shunt_snapshot *snapshot);
 
     /* Events were missed, or the instance begins while work is under way: rebuild what is kept
@@ -436,6 +450,19 @@ static inline int shunt_linger(struct shunt_decision *decision, int64_t until_ns
     decision->linger_until_ns = until_ns;
     decision->reason = reason;
     return 0;
+}
+
+/* Sends the model that occupies the decision's device alone to `tier` (SHUNT_TIER_*). With none or
+ * several resident the host goes on choosing victims and tiers. */
+static inline void shunt_evict_to(struct shunt_decision *decision,
+                                  const struct shunt_snapshot *snapshot, uint32_t tier)
+{
+    uint32_t victim = shunt_sole_resident(snapshot, decision->device);
+    if (victim != SHUNT_NONE) {
+        decision->victims[0].instance = victim;
+        decision->victims[0].tier = tier;
+        decision->victim_count = 1;
+    }
 }
 
 /* Fills a "switch to" and returns 0. */

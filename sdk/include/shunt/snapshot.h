@@ -152,4 +152,69 @@ static inline double shunt_cost_ns(const struct shunt_snapshot *costs, uint32_t 
     return cost == cost ? cost : unknown_ns;
 }
 
+/* Placement of `model` on `device`: an instance, or SHUNT_NONE if it has none there. */
+static inline uint32_t shunt_instance_on(const struct shunt_snapshot *snapshot, uint32_t model,
+                                         uint32_t device)
+{
+    const uint32_t *models = shunt_u32(snapshot, SHUNT_COL_INSTANCE_MODEL);
+    const uint32_t *devices = shunt_u32(snapshot, SHUNT_COL_INSTANCE_DEVICE);
+    uint32_t count = models && devices ? shunt_instance_count(snapshot) : 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (models[i] == model && devices[i] == device) {
+            return i;
+        }
+    }
+    return SHUNT_NONE;
+}
+
+/* 1 if `model` is resident on `device`. */
+static inline int shunt_is_resident(const struct shunt_snapshot *snapshot, uint32_t model,
+                                    uint32_t device)
+{
+    const uint64_t *devices = shunt_u64(snapshot, SHUNT_COL_RESIDENT_DEVICES);
+    return devices && device < 64 && (devices[model] >> device & 1);
+}
+
+/*
+ * The instance that occupies `device` alone, or SHUNT_NONE if none or several do: the one victim
+ * of a switch there.
+ */
+static inline uint32_t shunt_sole_resident(const struct shunt_snapshot *snapshot, uint32_t device)
+{
+    const uint32_t *devices = shunt_u32(snapshot, SHUNT_COL_INSTANCE_DEVICE);
+    const uint32_t *tiers = shunt_u32(snapshot, SHUNT_COL_INSTANCE_TIER);
+    uint32_t count = devices && tiers ? shunt_instance_count(snapshot) : 0;
+    uint32_t found = SHUNT_NONE;
+    for (uint32_t i = 0; i < count; i++) {
+        if (devices[i] == device && tiers[i] == SHUNT_TIER_RESIDENT) {
+            if (found != SHUNT_NONE) {
+                return SHUNT_NONE;
+            }
+            found = i;
+        }
+    }
+    return found;
+}
+
+/*
+ * 1 if `model` waits and a switch on `device` could serve it: its queue is non-empty and no device
+ * admits it, it has a placement here, is not quarantined, and no other device is bringing it in.
+ */
+static inline int shunt_waits_for(const struct shunt_snapshot *snapshot, uint32_t model,
+                                  uint32_t device)
+{
+    const uint32_t *waiting = shunt_u32(snapshot, SHUNT_COL_WAITING);
+    const int64_t *quarantined = shunt_i64(snapshot, SHUNT_COL_QUARANTINED_UNTIL_NS);
+    const uint32_t *target = shunt_u32(snapshot, SHUNT_COL_DEVICE_TARGET);
+    if (!waiting || !waiting[model] || (quarantined && quarantined[model] > snapshot->now_ns)) {
+        return 0;
+    }
+    for (uint32_t d = 0; target && d < shunt_device_count(snapshot); d++) {
+        if (d != device && target[d] == model) {
+            return 0;
+        }
+    }
+    return shunt_instance_on(snapshot, model, device) != SHUNT_NONE;
+}
+
 #endif
