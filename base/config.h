@@ -96,20 +96,20 @@ enum config_drain_mode { CONFIG_DRAIN_FINISH = 0, CONFIG_DRAIN_REQUEUE = 1 };
 
 /* ------------------------------------------------------------------ the tree */
 
-#define CONFIG_TYPE_BOOL       bool
-#define CONFIG_TYPE_INT        int64_t
-#define CONFIG_TYPE_REAL       double
-#define CONFIG_TYPE_STRING     const char *
-#define CONFIG_TYPE_STRINGS    struct config_strings
-#define CONFIG_TYPE_ENUM       uint32_t
-#define CONFIG_TYPE_DURATION   int64_t
-#define CONFIG_TYPE_BYTES      int64_t
-#define CONFIG_TYPE_TIERS      struct config_tiers
-#define CONFIG_TYPE_MEMORY     struct config_memory
-#define CONFIG_TYPE_PLACEMENTS struct config_placements
-#define CONFIG_TYPE_PARAMS     struct config_params
+#define CONFIG_C_BOOL       bool
+#define CONFIG_C_INT        int64_t
+#define CONFIG_C_REAL       double
+#define CONFIG_C_STRING     const char *
+#define CONFIG_C_STRINGS    struct config_strings
+#define CONFIG_C_ENUM       uint32_t
+#define CONFIG_C_DURATION   int64_t
+#define CONFIG_C_BYTES      int64_t
+#define CONFIG_C_TIERS      struct config_tiers
+#define CONFIG_C_MEMORY     struct config_memory
+#define CONFIG_C_PLACEMENTS struct config_placements
+#define CONFIG_C_PARAMS     struct config_params
 
-#define CONFIG_MEMBER(key, field, kind, min, max, value, flags, unit, doc) CONFIG_TYPE_##kind field;
+#define CONFIG_MEMBER(key, field, kind, min, max, value, flags, unit, doc) CONFIG_C_##kind field;
 
 /* devices[] */
 struct config_device {

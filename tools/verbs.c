@@ -4,6 +4,8 @@
  */
 #include "tools/verbs.h"
 
+#include "base/config.h"
+
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -54,6 +56,7 @@ static void print_summary(FILE *out)
         (void)fprintf(out, "  %-12s %s\n", verb->name, verb->summary);
     }
     (void)fputs("  help [VERB]  this list, or the whole help of a verb\n"
+                "  help --config  every setting of shunt.cfg (--manual: as Markdown)\n"
                 "  --version    the version of this program\n\n"
                 "Exit status: 0 done, 1 the thing asked about failed, 2 wrong usage or input.\n",
                 out);
@@ -74,6 +77,14 @@ static int verb_help(int argc, char **argv)
 {
     if (argc < 2) {
         print_summary(stdout);
+        return VERB_DONE;
+    }
+    if (strcmp(argv[1], "--config") == 0) {
+        config_print_help(stdout);
+        return VERB_DONE;
+    }
+    if (strcmp(argv[1], "--manual") == 0) {
+        config_print_manual(stdout);
         return VERB_DONE;
     }
     const struct verb *verb = verb_find(argv[1]);
@@ -104,6 +115,11 @@ int verbs_run(int argc, char **argv)
     }
     if (argc == 3 && strcmp(argv[2], "--help") == 0) {
         print_verb(verb);
+        return VERB_DONE;
+    }
+    /* The settings are this program's, whether or not the verb runs in it. */
+    if (argc == 3 && strcmp(name, "serve") == 0 && strcmp(argv[2], "--help-config") == 0) {
+        config_print_help(stdout);
         return VERB_DONE;
     }
     return verb->run(argc - 1, argv + 1);
