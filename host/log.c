@@ -123,10 +123,11 @@ static bool make_line(char *line, size_t size, enum log_level level, const struc
 {
     struct tm utc;
     char stamp[40];
-    char text[56];
+    char text[64];
     (void)gmtime_r(&now->tv_sec, &utc);
     (void)strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &utc);
-    (void)snprintf(text, sizeof text, "%s.%06ldZ", stamp, now->tv_nsec / 1000);
+    (void)snprintf(text, sizeof text, "%s.%06uZ", stamp,
+                   (unsigned)(now->tv_nsec / 1000) % 1000000u);
     for (unsigned used = count; used >= 1; used--) {
         struct json_write w;
         json_write_init(&w, line, size);
