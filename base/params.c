@@ -756,9 +756,8 @@ static int check_constraints(const struct params *params, char *err, size_t err_
     return 0;
 }
 
-/* Sets `changed` in `next` by comparison with `last`. */
-static int mark_changes(struct params *next, const struct params *last, bool live_only, char *err,
-                        size_t err_size)
+int params_compare(struct params *next, const struct params *last, bool live_only, char *err,
+                   size_t err_size)
 {
     for (uint32_t i = 0; i < next->schema->count; i++) {
         size_t room = next->first[i + 1] - next->first[i];
@@ -955,7 +954,7 @@ static int commit(struct params *params, struct params *next, bool live_only, ch
     evaluate(next);
     int rc = check_constraints(next, err, err_size);
     if (rc == 0) {
-        rc = mark_changes(next, params, live_only, err, err_size);
+        rc = params_compare(next, params, live_only, err, err_size);
     }
     if (rc) {
         params_destroy(next);

@@ -126,6 +126,11 @@ int params_apply(struct params *params, const struct param_assignment *assignmen
 int params_clear(struct params *params, enum param_origin origin, bool live_only, char *err,
                  size_t err_size);
 
+/* Sets `changed` in `params` by comparison with `last`, a set of the same policy. -EPERM with a
+ * line in `err` if `live_only` and a parameter that is not LIVE differs. */
+int params_compare(struct params *params, const struct params *last, bool live_only, char *err,
+                   size_t err_size);
+
 /* The complete set as a policy sees it; valid until the next call that changes `params`. */
 const struct shunt_params *params_view(const struct params *params);
 
