@@ -14,10 +14,10 @@
 
 const char *__lsan_default_suppressions(void);
 
-/* libconfig 1.5 loses the string that it was reading at a syntax error. */
+/* libconfig 1.5 loses what it was reading at a syntax error. */
 const char *__lsan_default_suppressions(void)
 {
-    return "leak:strbuf_append\n";
+    return "leak:libconfig\n";
 }
 
 static struct config_errors errors;
