@@ -296,7 +296,7 @@ static const char *framing_byte(struct http_reader *reader, char c)
     case PHASE_FAILED:
         break;
     }
-    assert(!"a phase without framing bytes");
+    assert(false); /* a phase without framing bytes */
     return NULL;
 }
 

@@ -211,8 +211,9 @@ static bool parse_fields(const char *at, const char *end, const struct http_limi
         head->fields_len++;
         at += 2;
     }
-    assert(at + 2 == end);
-    (void)end;
+    if (at + 2 != end) {
+        return refuse(fault, 400, "carriage return at the start of a line");
+    }
     return true;
 }
 

@@ -87,6 +87,7 @@ static const struct rule request_rules[] = {
     {"LF alone ends a line", "GET / HTTP/1.1\nHost: a\n\n", "! 400 line does not end in CRLF\n"},
     {"LF alone in fields", GET "X: y\nZ: z\r\n\r\n", "! 400 line does not end in CRLF\n"},
     {"CR alone in a value", GET "X: y\rz\r\n\r\n", "! 400 "},
+    {"CR in front of a field", GET "\rX: y\r\n\r\n", "! 400 "},
     {"CR CR LF", GET "X: y\r\r\n\r\n", "! 400 "},
     {"space before the colon", GET "X : y\r\n\r\n", "! 400 "},
     {"folded line", GET "X: y\r\n z\r\n\r\n", "! 400 "},
