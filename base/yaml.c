@@ -60,6 +60,9 @@ static const char *copy_text(struct yaml *yaml, const char *text, size_t length)
 }
 
 static int fail_at(struct yaml *yaml, size_t line, size_t column, const char *format, va_list args)
+    __attribute__((format(printf, 4, 0)));
+
+static int fail_at(struct yaml *yaml, size_t line, size_t column, const char *format, va_list args)
 {
     int used =
         snprintf(yaml->error, sizeof yaml->error, "%.200s:%zu:%zu: ", yaml->name, line, column);
