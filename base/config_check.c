@@ -4,6 +4,7 @@
  * change.
  */
 #include "base/config_priv.h"
+#include "base/policy_ref.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -189,7 +190,18 @@ static void check_limits(struct config_reader *reader)
 static void check_policy(struct config_reader *reader, const struct config_policy *policy,
                          const char *path)
 {
-    char place[96];
+    char place[96], err[200];
+    struct policy_ref ref;
+    (void)snprintf(place, sizeof place, "%s.use", path);
+    if (policy_ref_parse(policy->use, &ref, err, sizeof err)) {
+        config_error(reader, line_at(reader, place, policy->line), "%s: %s", place, err);
+    } else {
+        if (ref.values && policy->values[0]) {
+            config_error(reader, line_at(reader, place, policy->line),
+                         "%s: names a values file, and so does values; take one away", place);
+        }
+        policy_ref_fini(&ref);
+    }
     if (policy->isolation == CONFIG_ISOLATION_ISOLATED) {
         (void)snprintf(place, sizeof place, "%s.isolation", path);
         config_error(

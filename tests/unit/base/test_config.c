@@ -221,6 +221,9 @@ static const struct {
     {DEVICE MODEL "admin = { listen = \"0.0.0.0:1\"; };", "admin.listen: is reachable"},
     /* what this version has not */
     {DEVICE MODEL "survive = true;", "survive: &set it to false"},
+    {DEVICE MODEL "policy = { use = \"a b\"; };", "policy.use: \"a b\" is not the name"},
+    {DEVICE MODEL "policy = { use = \"a@v.yaml\"; values = \"w.yaml\"; };",
+     "policy.use: names a values"},
     {DEVICE MODEL "policy = { isolation = \"isolated\"; };", "policy.isolation: &does not run"},
     {DEVICE
      "models = ( { name = \"a\"; memory_gib = 1; placements = ( [ \"gpu0\", \"gpu0\" ] ); } );",
