@@ -143,7 +143,11 @@ static void run_tasks(struct loop *loop)
     }
     loop_defer_cancel(loop, &stop);
     if (loop->tasks.next != &loop->tasks) {
-        event_active(loop->run_tasks, EV_TIMEOUT, 0);
+        /* Not made active: libevent would run it before it looks at any socket. */
+        static const struct timeval now = {0};
+        int rc = event_add(loop->run_tasks, &now);
+        assert(rc == 0);
+        (void)rc;
     }
     loop_leave(loop);
 }

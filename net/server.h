@@ -118,7 +118,7 @@ int server_listen_fd(struct server *server, int fd);
 unsigned server_port(const struct server *server);
 
 /* Closes the listeners and ends idle connections; open requests go on and their connections close
- * behind their answers. server_conns() falls to 0. */
+ * behind their answers: server_stats()->conns falls to 0. */
 void server_drain(struct server *server);
 
 /* Takes over a connected stream socket as if accepted (socket pairs of tests, inherited
