@@ -3,7 +3,8 @@
  * nothing here may be called from another thread but loop_post(). Time is
  * monotonic nanoseconds, read once at the entry of each callback and frozen inside it.
  *
- * A loop_timer, loop_task and loop_io is memory of its user, who must cancel it before freeing it.
+ * A loop_timer, loop_task or loop_signal is memory of its user, who must cancel it before freeing
+ * it.
  */
 #ifndef SHUNT_NET_LOOP_H
 #define SHUNT_NET_LOOP_H

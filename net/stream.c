@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <event2/buffer.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -172,15 +173,13 @@ bool stream_pending(const struct stream *stream)
 
 int stream_peek(struct stream *stream)
 {
-    char byte;
-    ssize_t got;
-    do {
-        got = recv(stream->fd, &byte, 1, MSG_PEEK);
-    } while (got < 0 && errno == EINTR);
-    if (got > 0 || (got < 0 && (errno == EAGAIN))) {
+    /* Not recv(MSG_PEEK): bytes that wait would hide a reset behind them. */
+    struct pollfd look = {.fd = stream->fd, .events = POLLIN | POLLRDHUP};
+    int n = poll(&look, 1, 0);
+    if (n < 0 || !(look.revents & (POLLERR | POLLHUP | POLLRDHUP))) {
         return 1;
     }
-    return got == 0 ? 0 : -errno;
+    return look.revents & POLLERR ? -ECONNRESET : 0;
 }
 
 /* --- Writing --- */

@@ -66,7 +66,7 @@ int stream_keep(struct stream *stream, struct span rest, bool stale);
 /* True if stream_read() could bring something without waiting for an edge. */
 bool stream_pending(const struct stream *stream);
 
-/* Looks, without reading, whether an edge meant bytes, an end or an error: 1, 0 or -errno. */
+/* Looks, without reading, whether an edge meant bytes, an end or a reset: 1, 0, -ECONNRESET. */
 int stream_peek(struct stream *stream);
 
 /* Writes or buffers everything; -EPIPE if broken, now or before. */

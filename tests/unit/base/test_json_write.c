@@ -20,7 +20,7 @@ static void write_sample(struct json_write *w)
     json_write_int(w, INT64_MIN);
     json_write_uint(w, UINT64_MAX);
     json_write_real(w, 0.1, 17);
-    json_write_real(w, NAN, 6);
+    json_write_real(w, (double)NAN, 6);
     json_write_bool(w, true);
     json_write_null(w);
     json_write_string(w, NULL);

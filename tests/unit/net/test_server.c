@@ -103,15 +103,18 @@ static void test_many_pipelined_requests_answered_at_once(void **state)
 static void test_a_client_that_leaves_while_queued_is_noticed(void **state)
 {
     (void)state;
-    /* The last case has a byte of a next request in front of the end. */
-    static const char *const requests[] = {GET("/q"), GET("/q") "GET"};
-    for (size_t i = 0; i < 2; i++) {
+    /* What comes in front of the end: nothing, bytes that were read with the request, and bytes
+     * that stay unread in the kernel. */
+    static const char *const requests[] = {GET("/q"), GET("/q") "GET", GET("/q")};
+    static const char *const later[] = {"", "", GET("/r")};
+    for (size_t i = 0; i < 3; i++) {
         for (int reset = 0; reset < 2; reset++) {
             struct fixture f;
             fixture_open(&f, NULL);
             int fd = fixture_dial(&f);
             say(fd, requests[i]);
             UNTIL(&f, f.ends == 1);
+            say(fd, later[i]);
             fixture_settle(&f);
             const struct linger linger = {.l_onoff = reset, .l_linger = 0};
             assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger), 0);
