@@ -292,4 +292,7 @@ void config_print_manual(FILE *out);
  * begun with `prefix`. `path` is "limits.max_wait_s", "models[].name"... ; -ENOENT. */
 int config_print_comment(FILE *out, const char *path, const char *prefix);
 
+/* A whole group ("limits") with every setting at its default and commented out. -ENOENT. */
+int config_print_group(FILE *out, const char *name);
+
 #endif

@@ -271,3 +271,26 @@ int config_print_comment(FILE *out, const char *path, const char *prefix)
     }
     return -ENOENT;
 }
+
+int config_print_group(FILE *out, const char *name)
+{
+    for (size_t g = 1; g < CONFIG_GROUP_COUNT; g++) {
+        const struct config_group *group = &config_groups[g];
+        if (strcmp(group->path, name) != 0) {
+            continue;
+        }
+        print_wrapped(out, "# ", group->doc, 100);
+        (void)fprintf(out, "%s = {\n", name);
+        for (size_t i = 0; i < group->info_count; i++) {
+            const struct config_info *info = &group->info[i];
+            bool word = info->kind == CONFIG_KIND_STRING || info->kind == CONFIG_KIND_ENUM ||
+                        info->kind == CONFIG_KIND_STRINGS || strcmp(info->value, "auto") == 0;
+            print_wrapped(out, "    # ", info->doc, 100);
+            const char *quote = word ? "\"" : "";
+            (void)fprintf(out, "    # %s = %s%s%s;\n", info->key, quote, info->value, quote);
+        }
+        (void)fputs("};\n", out);
+        return 0;
+    }
+    return -ENOENT;
+}
