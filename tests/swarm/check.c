@@ -506,7 +506,7 @@ static void look(struct world *world, uint32_t r, bool may_end)
     if (request->first_token) {
         swarm_fail("request %u is queued again after its first byte", r);
     }
-    if (world->applying == CORE_IN_ADVANCE && ++request->requeues > 2) {
+    if (request->aborted && ++request->requeues > 2) {
         swarm_fail("request %u is queued again a third time", r);
     }
     if (!request->held) {
