@@ -344,7 +344,8 @@ static void check_ask(struct world *world, const struct core_act_ask *act)
         swarm_fail("more than eight asks of slot %u about device %u at one instant", act->slot,
                    act->device);
     }
-    if (act->deadline_ns != world->now_ns + world->plan.guard.answer_ns) {
+    if (act->deadline_ns < world->now_ns ||
+        act->deadline_ns > world->now_ns + world->plan.guard.answer_ns) {
         swarm_fail("ASK with a deadline of its own");
     }
     *ask = (struct swarm_ask){
@@ -468,6 +469,13 @@ void check_input_begin(struct world *world, const struct core_input *input)
                    input->u.slot.change == CORE_SLOT_LOST) {
             world->slot[slot].filled = false;
             close_asks(world, slot);
+        }
+    }
+    if (input->kind == CORE_IN_DEVICE ||
+        (input->kind == CORE_IN_SLOT && input->u.slot.change == CORE_SLOT_SELECT) ||
+        (input->kind == CORE_IN_STEP && input->u.step.memory_stuck)) {
+        for (uint32_t s = 0; s < SWARM_SLOTS_MAX; s++) { /* what was asked before is void */
+            close_asks(world, s);
         }
     }
 }
