@@ -265,7 +265,9 @@ double core_pow(double x, double y)
     struct pair logarithm = log_pair(x < 0 ? -x : x);
     double rough = logarithm.hi * y;
     double result;
-    if (rough > 800 || rough < -800) {
+    if (x == 1 || x == -1) {
+        result = 1; /* a zero logarithm times a huge y would not be zero below */
+    } else if (rough > 800 || rough < -800) {
         result = rough > 0 ? infinity() : 0; /* also where the exact product would overflow */
     } else {
         struct pair exponent = multiply_pairs(logarithm, (struct pair){y, 0});
