@@ -180,8 +180,8 @@ struct config_journal {
 };
 
 /* The whole file. Everything it points to lives until config_free. keys_file, state_dir, log_file,
- * values, plugin_dir, journal.dir, admin.socket are absolute or relative to the process, "auto" is
- * resolved in all of them but plugin_dir. */
+ * policy.use, values, plugin_dir, journal.dir, admin.socket are absolute or relative to the
+ * process, "auto" is resolved in all of them but plugin_dir. */
 struct config {
     const char *file; /* its name as given */
     uint32_t device_count;
@@ -231,7 +231,8 @@ void config_free(struct config *config);
 uint32_t config_line(const struct config *config, const char *path);
 
 /* Calls `each` for every setting in the order of the table with its path, its value as the file
- * would say it, and its line (0: the default). Text is valid during the call only. */
+ * would say it, and its line (0: the default). Values of env are left out: they may be secrets.
+ * Text is valid during the call only. */
 void config_each(const struct config *config,
                  void (*each)(void *context, const char *path, const char *value, uint32_t line),
                  void *context);

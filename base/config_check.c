@@ -187,7 +187,22 @@ static void check_limits(struct config_reader *reader)
     }
 }
 
-static void check_policy(struct config_reader *reader, const struct config_policy *policy,
+/* The reference with its paths as seen from the folder of the file. */
+static const char *resolve_reference(struct config_reader *reader, const struct policy_ref *ref)
+{
+    const char *target = ref->is_path ? resolve(reader, ref->target) : ref->target;
+    const char *values = ref->values ? resolve(reader, ref->values) : "";
+    size_t taken = strlen(ref->target) + (ref->values ? 1 + strlen(ref->values) : 0);
+    const char *rest = ref->text + taken;
+    size_t size = strlen(target) + 1 + strlen(values) + strlen(rest) + 1;
+    char *whole = config_alloc(reader, 1, size);
+    if (whole) {
+        (void)snprintf(whole, size, "%s%s%s%s", target, ref->values ? "@" : "", values, rest);
+    }
+    return whole;
+}
+
+static void check_policy(struct config_reader *reader, struct config_policy *policy,
                          const char *path)
 {
     char place[96], err[200];
@@ -200,6 +215,8 @@ static void check_policy(struct config_reader *reader, const struct config_polic
             config_error(reader, line_at(reader, place, policy->line),
                          "%s: names a values file, and so does values; take one away", place);
         }
+        const char *use = resolve_reference(reader, &ref);
+        policy->use = use ? use : policy->use;
         policy_ref_fini(&ref);
     }
     if (policy->isolation == CONFIG_ISOLATION_ISOLATED) {

@@ -395,10 +395,16 @@ void config_format_value(const struct config *config, const struct config_info *
         return;
     case CONFIG_KIND_STRINGS: {
         const struct config_strings *strings = member;
+        /* Tokens of model hubs stand in environments: names are shown, values are not. */
+        bool secret = strcmp(info->key, "env") == 0;
         put(&out, "[ ");
         for (uint32_t i = 0; i < strings->count; i++) {
             put(&out, "%s", i ? ", " : "");
-            put_string(&out, strings->item[i]);
+            if (secret) {
+                put(&out, "\"%.*s...\"", (int)strcspn(strings->item[i], "=") + 1, strings->item[i]);
+            } else {
+                put_string(&out, strings->item[i]);
+            }
         }
         put(&out, " ]");
         return;

@@ -150,6 +150,22 @@ static void test_two_models_in_fifteen_lines(void **state)
     config_free(config);
 }
 
+static void test_policy_paths(void **state)
+{
+    (void)state;
+    struct config *config =
+        load(DEVICE MODEL
+             "policy = { use = \"./p.so@best.yaml:a=1:b=x/y\"; plugin_dir = \"/opt/p\"; };");
+    assert_string_equal(config->policy.use, "etc/./p.so@etc/best.yaml:a=1:b=x/y");
+    assert_string_equal(config->cells[0].policy.use, config->policy.use);
+    assert_string_equal(config->policy.plugin_dir, "/opt/p");
+    config_free(config);
+    config = load(DEVICE MODEL "policy = { use = \"fifo:a=1\"; values = \"v.yaml\"; };");
+    assert_string_equal(config->policy.use, "fifo:a=1");
+    assert_string_equal(config->policy.values, "etc/v.yaml");
+    config_free(config);
+}
+
 static void test_cells(void **state)
 {
     (void)state;
@@ -164,7 +180,7 @@ static void test_cells(void **state)
     assert_string_equal(config->cells[0].policy.use, "fifo");
     assert_int_equal(config->cells[0].policy.params.count, 0);
     assert_int_equal(config->cells[0].device[0], 1);
-    assert_string_equal(config->cells[1].policy.use, "p.so");
+    assert_string_equal(config->cells[1].policy.use, "etc/p.so");
     assert_int_equal(config->cells[1].policy.params.count, 1);
     assert_int_equal(config->cells[1].policy.probation_ns, 0);
     assert_int_equal(config->models[1].placements.item[0].device, 1);
@@ -438,7 +454,7 @@ static void test_addresses(void **state)
 
 struct dump {
     unsigned count, set;
-    bool wait, memory;
+    bool wait, memory, env;
 };
 
 static void each(void *context, const char *path, const char *value, uint32_t line)
@@ -447,6 +463,8 @@ static void each(void *context, const char *path, const char *value, uint32_t li
     dump->count++;
     dump->set += line != 0;
     dump->wait |= strcmp(path, "limits.max_wait_s") == 0 && strcmp(value, "0.25") == 0 && line == 3;
+    dump->env |= strcmp(path, "models[0].env") == 0 && strcmp(value, "[ \"HF_TOKEN=...\" ]") == 0;
+    assert_null(strstr(value, "hush"));
     dump->memory |=
         strcmp(path, "models[0].memory_gib") == 0 && strstr(value, "{ resident = 10; ") != NULL;
 }
@@ -454,12 +472,14 @@ static void each(void *context, const char *path, const char *value, uint32_t li
 static void test_each(void **state)
 {
     (void)state;
-    struct config *config = load(DEVICE MODEL "limits = { max_wait_s = 0.25; };");
+    struct config *config = load(
+        DEVICE "models = ( { name = \"a\"; memory_gib = 10.0; env = [ \"HF_TOKEN=hush\" ]; } );\n"
+               "limits = { max_wait_s = 0.25; };");
     struct dump dump = {.count = 0};
     config_each(config, each, &dump);
     assert_true(dump.count > 100);
-    assert_int_equal(dump.set, 5);
-    assert_true(dump.wait && dump.memory);
+    assert_int_equal(dump.set, 6);
+    assert_true(dump.wait && dump.memory && dump.env);
     config_free(config);
 }
 
@@ -511,17 +531,12 @@ static void test_manual_is_fresh(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_two_models_in_fifteen_lines),
-        cmocka_unit_test(test_cells),
-        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_all_errors_are_collected),
-        cmocka_unit_test(test_nul_and_size),
-        cmocka_unit_test(test_expand),
-        cmocka_unit_test(test_addresses),
-        cmocka_unit_test(test_each),
-        cmocka_unit_test(test_choices),
-        cmocka_unit_test(test_manual_is_fresh),
+        cmocka_unit_test(test_defaults),     cmocka_unit_test(test_two_models_in_fifteen_lines),
+        cmocka_unit_test(test_policy_paths), cmocka_unit_test(test_cells),
+        cmocka_unit_test(test_refusals),     cmocka_unit_test(test_all_errors_are_collected),
+        cmocka_unit_test(test_nul_and_size), cmocka_unit_test(test_expand),
+        cmocka_unit_test(test_addresses),    cmocka_unit_test(test_each),
+        cmocka_unit_test(test_choices),      cmocka_unit_test(test_manual_is_fresh),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
