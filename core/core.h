@@ -297,6 +297,19 @@ struct core_input {
 };
 
 /*
+ * What is not said above:
+ *   CANCEL       ends the request at once, with an END. One in flight gets an ABORT too and holds
+ *                its place until COMPLETE.
+ *   ENGINE_LOST  every request in flight there leaves at once: back to its queue if `requeue` and
+ *                no response byte was sent (twice at most), else END with FAILED, dispatched = 1,
+ *                no ABORT. A later COMPLETE for one of them gets -ESTALE.
+ *   DEVICE       down: as ENGINE_LOST with requeue for all its instances; steps there are over.
+ *   STEP         of an OUT that failed and is not retried: `tier` says where the instance is.
+ *                RESIDENT: it serves again and the switch has failed; colder: it counts as out.
+ *   drain mode requeue: a request without a response byte gets an ABORT and no END; COMPLETE (not
+ *                with COMPLETED) puts it back. A policy may ask for FINISH where REQUEUE is
+ *                configured, not the other way round.
+ *
  * Applies one input. All actions must have been drained before. Returns 0; a negative errno says
  * why an input that comes from outside was not applied (nothing changed then):
  *   -ESTALE  request, switch or ask has ended        -EINVAL  an index or value out of range
@@ -316,7 +329,7 @@ enum core_action_kind {
     CORE_ACT_ACCEPT = 0,   /* request has an id now */
     CORE_ACT_REJECT = 1,   /* it was not accepted */
     CORE_ACT_DISPATCH = 2, /* send it to the instance's engine */
-    CORE_ACT_END = 3,      /* it ended in the queue or was cut: answer the client with an error */
+    CORE_ACT_END = 3,      /* it ended other than by COMPLETE: answer the client with an error */
     CORE_ACT_ABORT = 4,    /* close it upstream; report COMPLETE when its place is free */
     CORE_ACT_STEP = 5,     /* carry out a step; report STEP. One at a time an instance */
     CORE_ACT_STEP_CANCEL =
@@ -379,7 +392,7 @@ struct core_act_end {
     uint64_t cookie;
     uint32_t model;
     uint32_t outcome;    /* SHUNT_OUTCOME_* */
-    uint32_t dispatched; /* 1: CUT; an ABORT for it follows */
+    uint32_t dispatched; /* 1: it was in flight; an ABORT follows if its engine lives */
     uint32_t instance;   /* CORE_NONE if not dispatched */
     int64_t wait_ns[CORE_WAIT_COUNT];
 };

@@ -237,12 +237,6 @@ static bool reading_request(const struct server_conn *conn)
            (conn->state == SERVER_OPEN && !conn->received && !conn->paused && !conn->finished);
 }
 
-/* The last byte of the body was followed by a pause: its end is due without a further byte. */
-static bool request_ends(const struct server_conn *conn)
-{
-    return conn->state == SERVER_OPEN && http_reader_ends(&conn->reader);
-}
-
 /* Feeds the codec; returns what was not used. */
 static struct span feed(struct server_conn *conn, struct span in)
 {
@@ -299,11 +293,7 @@ static void pump(struct server_conn *conn)
             server_conn_later(conn);
             return;
         }
-        int rc = stream_pending(&conn->stream) ? stream_read(&conn->stream, &in) : -EAGAIN;
-        if (rc == -EAGAIN && request_ends(conn)) {
-            in = (struct span){0};
-            rc = 1;
-        }
+        int rc = stream_read(&conn->stream, &in);
         if (rc == -EAGAIN) {
             return;
         }
@@ -404,8 +394,7 @@ static bool step(struct server_conn *conn)
         conn->shut = true;
         (void)shutdown(conn->stream.fd, SHUT_WR);
     }
-    if ((conn->state == SERVER_LINGER || reading_request(conn)) &&
-        (stream_pending(&conn->stream) || request_ends(conn))) {
+    if ((conn->state == SERVER_LINGER || reading_request(conn)) && stream_pending(&conn->stream)) {
         uint8_t before = conn->state;
         pump(conn);
         return conn->state != SERVER_DEAD && conn->state != before;

@@ -1,0 +1,518 @@
+/*
+ * The core's memory, its inputs and its settling: which table lies where, which file answers which
+ * input, and in which order consequences are derived. It decides nothing itself.
+ */
+#include "core/priv.h"
+
+#define CORE_MAGIC UINT64_C(0x31766572757473)
+
+/* ------------------------------------------------------------------ memory */
+
+bool core_limits_valid(const struct core_limits *limits)
+{
+    return limits->models_max >= 1 && limits->models_max <= CORE_MODELS_MAX &&
+           limits->devices_max >= 1 && limits->devices_max <= CORE_DEVICES_MAX &&
+           limits->instances_max >= 1 && limits->instances_max <= CORE_INSTANCES_MAX &&
+           limits->slots_max >= 1 && limits->slots_max <= CORE_SLOTS_MAX &&
+           limits->queued_max >= 1 && limits->queued_max <= (1u << 24) &&
+           limits->in_flight_max >= 1 && limits->in_flight_max <= (1u << 24);
+}
+
+/* Most actions that one input can lead to: every request may end with four, every instance may
+ * change its state several times, every device may run through its asks. */
+static uint32_t actions_max(const struct core_limits *limits)
+{
+    return 6 * (limits->queued_max + limits->in_flight_max) + 48 * limits->instances_max +
+           16 * limits->models_max + 64 * limits->devices_max * (limits->slots_max + 2) + 256;
+}
+
+/* Hands out `bytes` at `*at`; NULL while only counting. */
+static void *take(unsigned char *base, size_t *at, size_t bytes)
+{
+    void *place = base ? base + *at : NULL;
+    *at += (bytes + 63) & ~(size_t)63;
+    return place;
+}
+
+size_t core_carve(struct core *core, const struct core_limits *limits)
+{
+    unsigned char *base = (unsigned char *)core;
+    struct core none;
+    struct core *to = core ? core : &none;
+    size_t models = limits->models_max;
+    size_t instances = limits->instances_max;
+    size_t requests = (size_t)limits->queued_max + limits->in_flight_max;
+    size_t at = 0;
+    (void)take(base, &at, sizeof(struct core));
+    to->models = take(base, &at, models * sizeof(struct core_model));
+    to->model_counts = take(base, &at, models * sizeof(struct core_model_count));
+    to->instances = take(base, &at, instances * sizeof(struct core_instance));
+    to->devices = take(base, &at, limits->devices_max * sizeof(struct core_device));
+    to->device_counts = take(base, &at, limits->devices_max * sizeof(struct core_device_count));
+    to->slots = take(base, &at, limits->slots_max * sizeof(struct core_slot));
+    to->requests = take(base, &at, requests * sizeof(struct core_request));
+    to->heap = take(base, &at, requests * sizeof(uint32_t));
+    to->costs = take(base, &at, models * sizeof(struct core_model_costs));
+    to->pairs = take(base, &at, (models + 1) * models * sizeof(struct core_cost_cell));
+    to->actions = take(base, &at, actions_max(limits) * sizeof(struct core_action));
+    to->models_new = take(base, &at, models * sizeof(struct core_model));
+    to->counts_new = take(base, &at, models * sizeof(struct core_model_count));
+    to->instances_new = take(base, &at, instances * sizeof(struct core_instance));
+    to->map_model = take(base, &at, models * sizeof(uint32_t));
+    to->map_instance = take(base, &at, instances * sizeof(uint32_t));
+    to->blob_memory =
+        take(base, &at,
+             core_blob_size(false, limits->models_max, limits->devices_max, limits->instances_max));
+    to->cost_memory =
+        take(base, &at,
+             core_blob_size(true, limits->models_max, limits->devices_max, limits->instances_max));
+    to->action_max = actions_max(limits);
+    return at;
+}
+
+size_t core_size(const struct core_limits *limits)
+{
+    return core_limits_valid(limits) ? core_carve(NULL, limits) : 0;
+}
+
+struct core *core_init(void *memory, size_t size, const struct core_limits *limits, uint64_t seed)
+{
+    size_t need = core_size(limits);
+    if (need == 0 || size < need || !memory || (uintptr_t)memory % 64 != 0) {
+        return NULL;
+    }
+    struct core *core = memory;
+    memset(memory, 0, need);
+    core->limits = *limits;
+    (void)core_carve(core, limits);
+    core->magic = CORE_MAGIC;
+    core->s.seed = seed;
+    core->s.selected = CORE_NONE;
+    core->s.accepting = 1;
+    core->s.request_free = CORE_NONE;
+    core->s.next_ask = 1;
+    core->s.next_switch = 1;
+    core->s.next_visit = 1;
+    core->s.next_seq = 1;
+    for (uint32_t i = 0; i < limits->slots_max; i++) {
+        for (uint32_t k = 0; k < CORE_TIMERS; k++) {
+            core->slots[i].timer_ns[k] = CORE_NEVER;
+        }
+        core->slots[i].tick_at_ns = CORE_NEVER;
+    }
+    core_snapshot_layout(core);
+    return core;
+}
+
+/* ------------------------------------------------------------------ outputs */
+
+struct core_action *core_emit(struct core *core, uint32_t kind)
+{
+    assert(core->action_count < core->action_max);
+    struct core_action *action = &core->actions[core->action_count++];
+    memset(action, 0, sizeof(*action));
+    action->kind = kind;
+    action->t_ns = core->s.now_ns;
+    return action;
+}
+
+struct core_act_record *core_emit_record(struct core *core, uint32_t kind)
+{
+    struct core_act_record *record = &core_emit(core, CORE_ACT_RECORD)->u.record;
+    record->kind = kind;
+    return record;
+}
+
+bool core_next(struct core *core, struct core_action *ret_action)
+{
+    assert(core->magic == CORE_MAGIC);
+    if (core->action_read == core->action_count) {
+        core->action_read = 0;
+        core->action_count = 0;
+        return false;
+    }
+    *ret_action = core->actions[core->action_read++];
+    return true;
+}
+
+/* ------------------------------------------------------------------ touching */
+
+void core_touch_model(struct core *core, uint32_t model)
+{
+    assert(model < core->s.model_count);
+    core_set_add(&core->touched_models, model);
+    core_set_add(&core->snap_models, model);
+}
+
+void core_touch_device(struct core *core, uint32_t device)
+{
+    assert(device < core->s.device_count);
+    core->touched_devices |= 1u << device;
+    core->snap_devices |= 1u << device;
+}
+
+void core_touch_instance(struct core *core, uint32_t instance)
+{
+    assert(instance < core->s.instance_count);
+    core_set_add(&core->snap_instances, instance);
+    core_touch_model(core, core->instances[instance].model);
+    core_touch_device(core, core->instances[instance].device);
+}
+
+void core_touch_around(struct core *core, uint32_t device)
+{
+    core_touch_device(core, device);
+    for (uint32_t i = core->devices[device].instances; i != CORE_NONE;
+         i = core->instances[i].next_on_device) {
+        if (core->models[core->instances[i].model].queue_len > 0) {
+            core_touch_model(core, core->instances[i].model);
+        }
+    }
+}
+
+void core_generation_bump(struct core *core, uint32_t device)
+{
+    core->devices[device].generation = ++core->s.generation;
+}
+
+void core_why(struct core *core, uint32_t device, uint32_t why)
+{
+    core->devices[device].why |= why;
+    core->touched_devices |= 1u << device;
+}
+
+void core_why_model(struct core *core, uint32_t model, uint32_t why)
+{
+    const struct core_model *m = &core->models[model];
+    for (uint32_t i = 0; i < m->instance_count; i++) {
+        core_why(core, core->instances[m->instance_first + i].device, why);
+    }
+}
+
+uint32_t core_filled_slots(const struct core *core)
+{
+    uint32_t mask = 0;
+    for (uint32_t i = 0; i < core->limits.slots_max; i++) {
+        mask |= core->slots[i].filled << i;
+    }
+    return mask;
+}
+
+/* ------------------------------------------------------------------ settling */
+
+static void gap_begin(struct core *core, uint32_t model)
+{
+    struct core_model *m = &core->models[model];
+    m->gap_since_ns = core->s.now_ns;
+    for (uint32_t i = 0; i < m->instance_count; i++) {
+        struct core_instance *in = &core->instances[m->instance_first + i];
+        in->gap_visits = core->devices[in->device].visits;
+    }
+}
+
+static void gap_end(struct core *core, uint32_t model)
+{
+    struct core_model *m = &core->models[model];
+    int64_t gap = core->s.now_ns - m->gap_since_ns;
+    if (gap > core->model_counts[model].gap_max_ns) {
+        core->model_counts[model].gap_max_ns = gap;
+    }
+    m->gap_since_ns = CORE_NEVER;
+    core_guard_fifo_remove(core, model);
+}
+
+/* Counts a model among those that wait for its devices. R1's s is the start of the unbroken period
+ * in which the count is above zero. */
+static void count_waiting(struct core *core, uint32_t instance)
+{
+    struct core_instance *in = &core->instances[instance];
+    struct core_device *d = &core->devices[in->device];
+    bool counted = core->models[in->model].waiting && core_instance_usable(core, in);
+    if (counted == (in->counted != 0)) {
+        return;
+    }
+    in->counted = counted;
+    core_touch_device(core, in->device);
+    if (!counted) {
+        assert(d->waiting > 0);
+        d->waiting--;
+        if (d->waiting == 0) {
+            d->waiting_since_ns = CORE_NEVER;
+        }
+    } else {
+        if (d->waiting == 0) {
+            d->waiting_since_ns = core->s.now_ns;
+        }
+        d->waiting++;
+    }
+}
+
+static void waiting_set(struct core *core, uint32_t model, bool waiting)
+{
+    struct core_model *m = &core->models[model];
+    if (waiting != (m->waiting != 0)) {
+        m->waiting = waiting;
+        if (waiting) {
+            gap_begin(core, model);
+        } else {
+            gap_end(core, model);
+        }
+        for (uint32_t i = 0; i < m->instance_count; i++) {
+            core_touch_device(core, core->instances[m->instance_first + i].device);
+        }
+    }
+}
+
+static void settle_model(struct core *core, uint32_t model)
+{
+    struct core_model *m = &core->models[model];
+    bool admitted = false;
+    core_quarantine_expire(core, model);
+    for (uint32_t i = 0; i < m->instance_count; i++) {
+        admitted |= core_instance_admits(core, &core->instances[m->instance_first + i]);
+    }
+    m->admitted = admitted;
+    waiting_set(core, model, m->queue_len > 0 && !admitted);
+    for (uint32_t i = 0; i < m->instance_count; i++) {
+        count_waiting(core, m->instance_first + i);
+    }
+    if (core_dispatch_possible(core, model)) {
+        core_set_add(&core->s.ready, model);
+    } else {
+        core_set_remove(&core->s.ready, model);
+    }
+    core_account_part(core, model);
+    int64_t wake = core_guard_age_at_ns(core, model);
+    core->qualify |= wake <= core->s.now_ns;
+    if (m->queue_len > 0 && m->max_wait_ns > 0) {
+        int64_t expiry = core->requests[m->queue.head].arrival_ns + m->max_wait_ns;
+        wake = expiry < wake ? expiry : wake;
+    }
+    int64_t idle = core_idle_wake_ns(core, model);
+    wake = idle < wake ? idle : wake;
+    for (uint32_t i = 0; i < m->instance_count; i++) {
+        const struct core_instance *in = &core->instances[m->instance_first + i];
+        int64_t until = in->quarantined_until_ns;
+        wake = until > 0 && until < wake ? until : wake;
+        if (in->step != CORE_STEP_NONE && in->step_background && !in->step_told &&
+            in->step_deadline_ns < wake) {
+            wake = in->step_deadline_ns;
+        }
+    }
+    m->wake_ns = wake;
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t device_wake(const struct core *core, uint32_t device)
+{
+    const struct core_device *d = &core->devices[device];
+    int64_t wake = core_visit_wake_ns(core, device);
+    wake = earlier(wake, core_switch_wake_ns(core, device));
+    if (d->ask_id) {
+        wake = earlier(wake, d->ask_deadline_ns);
+    }
+    wake = earlier(wake, d->linger_until_ns > 0 ? d->linger_until_ns : CORE_NEVER);
+    wake = earlier(wake, d->recheck_at_ns > 0 ? d->recheck_at_ns : CORE_NEVER);
+    if (core->s.guard.enabled && d->up && !core_switch_moving(d) && !d->sw.forced) {
+        if (!d->cap_asked) {
+            wake = earlier(wake, core_guard_cap_ns(core, device));
+        } else if (!d->cap_answered) {
+            wake = earlier(wake, d->cap_deadline_ns);
+        }
+    }
+    return wake;
+}
+
+static void settle_device(struct core *core, uint32_t device)
+{
+    core_switch_drain_check(core, device);
+    core_guard_settle(core, device);
+    core_account_device(core, device);
+    core->devices[device].wake_ns = device_wake(core, device);
+}
+
+void core_settle(struct core *core)
+{
+    uint32_t rounds = 0;
+    uint32_t rounds_max =
+        16 * (core->s.model_count + core->s.instance_count) + 64 * core->s.device_count + 64;
+    do {
+        for (;;) {
+            uint32_t model = core_set_next(&core->touched_models, 0, core->s.model_count);
+            if (model != CORE_NONE) {
+                core_set_remove(&core->touched_models, model);
+                settle_model(core, model);
+                continue;
+            }
+            if (core->qualify) {
+                core->qualify = false;
+                core_guard_qualify(core);
+                continue;
+            }
+            if (core->touched_devices == 0) {
+                break;
+            }
+            uint32_t device = (uint32_t)__builtin_ctz(core->touched_devices);
+            core->touched_devices &= ~(1u << device);
+            settle_device(core, device);
+            assert(rounds++ < rounds_max);
+        }
+    } while (core_ask_due(core));
+}
+
+/* ------------------------------------------------------------------ time */
+
+static void advance(struct core *core)
+{
+    uint32_t asked = core->asked;
+    core_visits_promised(core);
+    core_settle(core);
+    int64_t now = core->s.now_ns;
+    for (uint32_t i = 0; i < core->s.model_count; i++) {
+        if (core->models[i].wake_ns <= now) {
+            core_touch_model(core, i);
+            core_background_timers(core, i);
+            core_idle_unload(core, i);
+        }
+    }
+    core_request_expire(core);
+    for (uint32_t i = 0; i < core->s.device_count; i++) {
+        if (core->devices[i].wake_ns <= now) {
+            core_touch_device(core, i);
+            core_ask_timers(core, i);
+            core_visit_timers(core, i);
+            core_switch_timers(core, i);
+        }
+    }
+    core_slot_timers(core);
+    core_settle(core);
+    /* A question that the passing of time has raised is put before anything else happens now. */
+    if (core->asked == asked) {
+        for (uint32_t i = 0; i < core->s.device_count; i++) {
+            core_switch_progress(core, i);
+        }
+        core_background_progress(core);
+        core_settle(core);
+        if (core->asked == asked) {
+            core_visits_promised(core);
+            core_dispatch_all(core);
+            core_settle(core);
+        }
+    }
+}
+
+/* Something that an ADVANCE would do at once. */
+static bool due_now(const struct core *core)
+{
+    if (core->s.in_flight < core->limits.in_flight_max &&
+        core_set_next(&core->s.ready, 0, core->s.model_count) != CORE_NONE) {
+        return true;
+    }
+    return false;
+}
+
+int64_t core_wake_ns(const struct core *core)
+{
+    int64_t wake = core_request_wake_ns(core);
+    if (due_now(core)) {
+        return core->s.now_ns;
+    }
+    for (uint32_t i = 0; i < core->s.model_count; i++) {
+        wake = earlier(wake, core->models[i].wake_ns);
+    }
+    for (uint32_t i = 0; i < core->s.device_count; i++) {
+        wake = earlier(wake, core->devices[i].wake_ns);
+    }
+    for (uint32_t i = 0; i < core->limits.slots_max; i++) {
+        const struct core_slot *slot = &core->slots[i];
+        if (slot->filled) {
+            wake = earlier(wake, slot->tick_at_ns);
+            for (uint32_t k = 0; k < CORE_TIMERS; k++) {
+                wake = earlier(wake, slot->timer_ns[k]);
+            }
+        }
+    }
+    return wake > core->s.now_ns ? wake : core->s.now_ns;
+}
+
+/* ------------------------------------------------------------------ inputs */
+
+static int apply(struct core *core, const struct core_input *input)
+{
+    switch (input->kind) {
+    case CORE_IN_ADVANCE:
+        advance(core);
+        return 0;
+    case CORE_IN_REQUEST:
+        return core_request_arrive(core, &input->u.request);
+    case CORE_IN_CANCEL:
+        return core_request_cancel(core, &input->u.cancel);
+    case CORE_IN_FIRST_TOKEN:
+        return core_request_first_token(core, input->u.first_token);
+    case CORE_IN_COMPLETE:
+        return core_request_complete(core, &input->u.complete);
+    case CORE_IN_STEP:
+        return core_switch_step(core, &input->u.step);
+    case CORE_IN_ENGINE:
+        return core_instance_engine(core, &input->u.engine);
+    case CORE_IN_ENGINE_LOST:
+        return core_instance_lost(core, &input->u.engine_lost);
+    case CORE_IN_DEVICE:
+        return core_device_change(core, &input->u.device);
+    case CORE_IN_DECISION:
+        return core_decision(core, &input->u.decision);
+    case CORE_IN_TIMER:
+        return core_slot_timer(core, &input->u.timer);
+    case CORE_IN_SLOT:
+        return core_slot_change(core, &input->u.slot);
+    case CORE_IN_OPERATOR:
+        return core_operator(core, &input->u.op);
+    default:
+        return -EINVAL;
+    }
+}
+
+/* Whether an input lets a device be asked afresh: everything but answers and timers does. */
+static bool outside_event(const struct core_input *input)
+{
+    return input->kind != CORE_IN_ADVANCE && input->kind != CORE_IN_DECISION &&
+           input->kind != CORE_IN_TIMER;
+}
+
+int core_apply(struct core *core, const struct core_input *input)
+{
+    assert(core->magic == CORE_MAGIC);
+    assert(core->action_read == core->action_count);
+    assert(input->t_ns >= core->s.now_ns);
+    core->action_count = 0;
+    core->action_read = 0;
+    bool later = input->t_ns > core->s.now_ns;
+    core->s.now_ns = input->t_ns;
+    core->asked = 0;
+    if (!core->s.configured && input->kind != CORE_IN_ADVANCE && input->kind != CORE_IN_SLOT &&
+        input->kind != CORE_IN_TIMER) {
+        return -EINVAL;
+    }
+    if (later || outside_event(input)) {
+        for (uint32_t i = 0; i < core->s.device_count; i++) {
+            core->devices[i].asks = 0;
+        }
+    }
+    int error = apply(core, input);
+    core_settle(core);
+    return error;
+}
+
+uint32_t core_request_capacity(const struct core *core)
+{
+    return core->limits.queued_max + core->limits.in_flight_max;
+}
+
+uint32_t core_selected_slot(const struct core *core)
+{
+    return core->s.selected;
+}
