@@ -443,6 +443,17 @@ const void *policy_extension(const struct policy *policy, const char *id)
     return NULL;
 }
 
+const void *policy_probe_extension(struct policy *policy, const char *id, int64_t now_ns)
+{
+    if (!policy->plugin->ops.get_extension) {
+        return NULL;
+    }
+    enter(policy, MODE_POLICY, now_ns);
+    const void *extension = policy->plugin->ops.get_extension(policy->self, id);
+    leave(policy);
+    return extension;
+}
+
 /* ------------------------------------------------------------------ events */
 
 bool policy_has_hook(const struct policy *policy, uint32_t hook)

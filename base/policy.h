@@ -129,6 +129,9 @@ int policy_dump(struct policy *policy, int64_t now_ns, char **ret_text);
 /* The policy's side of an extension of ext.h, NULL if it has none. */
 const void *policy_extension(const struct policy *policy, const char *id);
 
+/* Asks the policy for its side of any id, for the checker; policy_extension is what hosts use. */
+const void *policy_probe_extension(struct policy *policy, const char *id, int64_t now_ns);
+
 /* ------------------------------------------------------------------ what can be counted */
 
 struct policy_metric {
