@@ -209,14 +209,13 @@ static void copy_sized(void *to, size_t to_size, const void *from, uint32_t from
     memcpy(to, from, from_size < to_size ? from_size : to_size);
 }
 
-static int init_infos(struct params_schema *schema, const struct shunt_plugin *plugin, char *err,
-                      size_t err_size)
+static int init_infos(struct params_schema *schema, const struct shunt_plugin *plugin,
+                      uint32_t stride, char *err, size_t err_size)
 {
     const char *base = (const char *)plugin->params;
     for (uint32_t i = 0; i < schema->count; i++) {
         struct shunt_param_info *info = &schema->info[i];
-        copy_sized(info, sizeof *info, base + (size_t)plugin->param_stride * i,
-                   plugin->param_stride);
+        copy_sized(info, sizeof *info, base + (size_t)stride * i, stride);
         int rc = check_info(info, i, err, err_size);
         if (rc == 0) {
             rc = check_choices(info, err, err_size);
@@ -245,13 +244,12 @@ static int init_infos(struct params_schema *schema, const struct shunt_plugin *p
 }
 
 static int init_constraints(struct params_schema *schema, const struct shunt_plugin *plugin,
-                            char *err, size_t err_size)
+                            uint32_t stride, char *err, size_t err_size)
 {
     const char *base = (const char *)plugin->constraints;
     for (uint32_t i = 0; i < schema->constraint_count; i++) {
         struct shunt_param_constraint *it = &schema->constraint[i];
-        copy_sized(it, sizeof *it, base + (size_t)plugin->constraint_stride * i,
-                   plugin->constraint_stride);
+        copy_sized(it, sizeof *it, base + (size_t)stride * i, stride);
         if (it->size < offsetof(struct shunt_param_constraint, doc) + sizeof it->doc ||
             it->left >= schema->count || it->right >= schema->count || !isfinite(it->factor) ||
             !text_is_valid(it->doc, DOC_BYTES_MAX)) {
@@ -272,6 +270,17 @@ static int init_constraints(struct params_schema *schema, const struct shunt_plu
     return 0;
 }
 
+/* The stated stride; where none is, the size of the first element, which begins with it. 0 if there
+ * is no array. */
+static uint32_t stride_of(uint32_t stated, const void *array)
+{
+    uint32_t size = 0;
+    if (array) {
+        memcpy(&size, array, sizeof size);
+    }
+    return array && stated > 0 ? stated : size;
+}
+
 int params_schema_init(struct params_schema *ret_schema, const struct shunt_plugin *plugin,
                        char *err, size_t err_size)
 {
@@ -283,16 +292,16 @@ int params_schema_init(struct params_schema *ret_schema, const struct shunt_plug
     /* Any stride that holds what release 1.0 declared is legal; it must keep pointers aligned. */
     uint32_t info_min = offsetof(struct shunt_param_info, vector_len) + sizeof(uint32_t);
     uint32_t constraint_min = offsetof(struct shunt_param_constraint, doc) + sizeof(const char *);
-    if (plugin->param_count > 0 && (!plugin->params || plugin->param_stride < info_min ||
-                                    plugin->param_stride % sizeof(void *) != 0)) {
+    uint32_t info_stride = stride_of(plugin->param_stride, plugin->params);
+    uint32_t constraint_stride = stride_of(plugin->constraint_stride, plugin->constraints);
+    if (plugin->param_count > 0 && (info_stride < info_min || info_stride % sizeof(void *) != 0)) {
         return fail(-EINVAL, err, err_size, "parameter declarations missing or of stride %u",
-                    plugin->param_stride);
+                    info_stride);
     }
     if (plugin->constraint_count > 0 &&
-        (!plugin->constraints || plugin->constraint_stride < constraint_min ||
-         plugin->constraint_stride % sizeof(void *) != 0)) {
+        (constraint_stride < constraint_min || constraint_stride % sizeof(void *) != 0)) {
         return fail(-EINVAL, err, err_size, "constraint declarations missing or of stride %u",
-                    plugin->constraint_stride);
+                    constraint_stride);
     }
     struct params_schema *schema = calloc(1, sizeof *schema);
     if (!schema) {
@@ -300,9 +309,9 @@ int params_schema_init(struct params_schema *ret_schema, const struct shunt_plug
     }
     schema->count = plugin->param_count;
     schema->constraint_count = plugin->constraint_count;
-    int rc = init_infos(schema, plugin, err, err_size);
+    int rc = init_infos(schema, plugin, info_stride, err, err_size);
     if (rc == 0) {
-        rc = init_constraints(schema, plugin, err, err_size);
+        rc = init_constraints(schema, plugin, constraint_stride, err, err_size);
     }
     if (rc == 0) {
         *ret_schema = *schema;

@@ -365,10 +365,10 @@ struct shunt_plugin {
     const struct shunt_policy_ops *ops;
     const struct shunt_param_info *params;
     uint32_t param_count;  /* at most 64 */
-    uint32_t param_stride; /* sizeof(struct shunt_param_info) */
+    uint32_t param_stride; /* bytes from one to the next; 0: the size of the first */
     const struct shunt_param_constraint *constraints;
     uint32_t constraint_count;              /* at most 32 */
-    uint32_t constraint_stride;             /* sizeof(struct shunt_param_constraint) */
+    uint32_t constraint_stride;             /* likewise */
     const char *const *requires_extensions; /* ids without which it cannot run */
     uint32_t requires_count;                /* at most 16 */
     uint32_t flags;                         /* 0 */
@@ -400,7 +400,8 @@ struct shunt_plugin {
  *                         .ops = &ops, .params = params, .param_count = 2);
  *
  * ID, VERSION, LICENCE and SUMMARY are string literals; MINOR_MIN and STATE_SCHEMA are integer
- * literals; the rest are designated initialisers of struct shunt_plugin.
+ * literals; the rest are designated initialisers of struct shunt_plugin, in its order (C++20
+ * insists).
  */
 #define SHUNT_POLICY_DEFINE(ID, VERSION, LICENCE, SUMMARY, MINOR_MIN, STATE_SCHEMA, ...)           \
     SHUNT_NOTE_("id=" ID "\nversion=" VERSION "\nlicence=" LICENCE "\nsummary=" SUMMARY            \
@@ -418,9 +419,6 @@ struct shunt_plugin {
                                                  .version = VERSION,                               \
                                                  .licence = LICENCE,                               \
                                                  .summary = SUMMARY,                               \
-                                                 .param_stride = sizeof(struct shunt_param_info),  \
-                                                 .constraint_stride =                              \
-                                                     sizeof(struct shunt_param_constraint),        \
                                                  __VA_ARGS__}
 
 /* ------------------------------------------------------------------ helpers for decide */
