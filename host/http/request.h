@@ -99,11 +99,4 @@ void stream_abort(struct request *request);
 /* The client's buffer has room again. */
 void stream_drained(struct request *request);
 
-/* Token counts that an engine put at the end of an answer; 0 where it says nothing. */
-struct stream_usage {
-    uint32_t prompt_tokens;
-    uint32_t output_tokens;
-};
-void stream_usage(struct span tail, struct stream_usage *ret);
-
 #endif
