@@ -409,3 +409,8 @@ bool http_reader_idle(const struct http_reader *reader)
 {
     return reader->phase == PHASE_HEAD && !reader->begun;
 }
+
+bool http_reader_ends(const struct http_reader *reader)
+{
+    return reader->phase == PHASE_END;
+}

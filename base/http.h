@@ -165,6 +165,10 @@ enum http_event http_reader_next(struct http_reader *reader, struct span *in,
  */
 enum http_event http_reader_close(struct http_reader *reader);
 
+/* True if the next call reports HTTP_END without needing a byte: for a caller that stopped in
+ * between. */
+bool http_reader_ends(const struct http_reader *reader);
+
 /* True between messages, before the first byte of the next head has been seen. */
 bool http_reader_idle(const struct http_reader *reader);
 

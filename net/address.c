@@ -1,3 +1,7 @@
+/*
+ * Texts to socket addresses and back. The only place of net/ that may ask the resolver, and so may
+ * block.
+ */
 #include "net/address.h"
 
 #include <arpa/inet.h>

@@ -487,18 +487,28 @@ static void input_ended(struct client_conn *conn, int err)
     exchange_broken(exchange, err);
 }
 
+/* Bytes to read, or the end of an answer whose last byte was followed by a pause. */
+static bool has_input(const struct client_conn *conn)
+{
+    return stream_pending(&conn->stream) || http_reader_ends(&conn->reader);
+}
+
 static void pump(struct client_conn *conn)
 {
     struct client_exchange *exchange = conn->exchange;
-    for (unsigned reads = 0; !exchange->paused && stream_pending(&conn->stream); reads++) {
+    for (unsigned reads = 0; !exchange->paused && has_input(conn); reads++) {
         if (reads == READS_PER_TURN) {
             loop_defer(conn->client->loop, &conn->task);
             break;
         }
         bool held = conn->stream.held_len && !conn->stream.stale;
         size_t before = conn->stream.held_len;
-        struct span in;
-        int rc = stream_read(&conn->stream, &in);
+        struct span in = {0};
+        int rc = stream_pending(&conn->stream) ? stream_read(&conn->stream, &in) : -EAGAIN;
+        if (rc == -EAGAIN && http_reader_ends(&conn->reader)) {
+            rc = 1;
+            held = true;
+        }
         if (rc == -EAGAIN) {
             break;
         }

@@ -77,6 +77,16 @@ struct server_conn {
     bool in_pump;
 };
 
+/* Counts a connection of the address at the other end: 0 with *ret_ip (NULL where there is no
+ * limit), -EMFILE over the limit, -ENOMEM. */
+int server_ip_acquire(struct server *server, int fd, struct server_ip **ret_ip);
+void server_ip_release(struct server *server, struct server_ip *ip);
+
+/* Fires when accepting, stopped for want of descriptors, is due again. */
+void server_accept_again(struct loop_timer *timer);
+
+void server_close_listeners(struct server *server);
+
 /* Moves on after a change of state: settles a finished answer, reads on, sets the timer. */
 void server_conn_proceed(struct server_conn *conn);
 

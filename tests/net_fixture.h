@@ -26,6 +26,7 @@ struct fixture {
     bool reply_on_end;  /* answer "ok" when the request is complete */
     bool reply_on_head; /* answer 403 at once */
     bool pause_on_head;
+    bool pause_on_body;
     size_t reply_bytes; /* 0: "ok", else that many */
     bool chunked;
     /* What was seen. */
@@ -84,6 +85,9 @@ static inline void fixture_body(struct server_conn *conn, struct span data, void
     struct fixture *f = ctx;
     assert(server_user(conn) == f && data.len > 0);
     f->body_bytes += data.len;
+    if (f->pause_on_body) {
+        server_pause(conn);
+    }
 }
 
 static inline void fixture_end(struct server_conn *conn, void *ctx)

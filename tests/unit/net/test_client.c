@@ -21,7 +21,7 @@ struct seen {
     enum client_result result;
     char detail[128];
     bool reused;
-    bool pause, cancel_on_head, cancel_on_body;
+    bool pause, pause_on_body, cancel_on_head, cancel_on_body;
 };
 
 struct rig {
@@ -52,6 +52,9 @@ static void on_body(struct client_exchange *exchange, struct span data, void *us
     memcpy(seen->body + seen->body_len, data.data, take);
     seen->body_len += take;
     seen->body_total += data.len;
+    if (seen->pause_on_body) {
+        client_pause(exchange);
+    }
     if (seen->cancel_on_body) {
         client_cancel(exchange);
     }
@@ -416,6 +419,28 @@ static void test_pause_and_resume(void **state)
     rig_close(&rig);
 }
 
+/* Nothing comes behind the last byte, so resuming alone must bring the end. */
+static void test_pause_at_the_last_byte(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct heard heard = {0};
+    rig_open(&rig);
+    const struct client_request request = get_request();
+    struct seen seen = {.pause_on_body = true};
+    struct client_exchange *exchange = rig_send(&rig, &seen, &request);
+    int fd = rig_accept(&rig, &heard);
+    say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+    UNTIL(&rig.f, seen.body_total == 5);
+    fixture_settle(&rig.f);
+    assert_int_equal(seen.dones, 0);
+    client_resume(exchange);
+    UNTIL(&rig.f, seen.dones == 1);
+    assert_int_equal(seen.result, CLIENT_OK);
+    (void)close(fd);
+    rig_close(&rig);
+}
+
 static void test_idle_limits(void **state)
 {
     (void)state;
@@ -495,6 +520,7 @@ int main(void)
         cmocka_unit_test(test_timeouts),
         cmocka_unit_test(test_cancel_closes),
         cmocka_unit_test(test_pause_and_resume),
+        cmocka_unit_test(test_pause_at_the_last_byte),
         cmocka_unit_test(test_idle_limits),
         cmocka_unit_test(test_against_the_server),
     };

@@ -370,6 +370,25 @@ static void test_pause_and_resume(void **state)
     fixture_close(&f);
 }
 
+/* Nothing comes behind the last byte, so resuming alone must bring the end. */
+static void test_pause_at_the_last_byte(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_open(&f, NULL);
+    f.pause_on_body = f.reply_on_end = true;
+    int fd = fixture_dial(&f);
+    struct heard heard = {0};
+    say(fd, "POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc");
+    UNTIL(&f, f.body_bytes == 3);
+    fixture_settle(&f);
+    assert_int_equal(f.ends, 0);
+    server_resume(f.conn);
+    fixture_hear(&f, fd, &heard, "\r\n\r\nok");
+    (void)close(fd);
+    fixture_close(&f);
+}
+
 static void test_head_and_old_clients(void **state)
 {
     (void)state;
@@ -616,6 +635,7 @@ int main(void)
         cmocka_unit_test(test_heads_and_bodies_that_come_too_slowly),
         cmocka_unit_test(test_idle_connections_are_closed),
         cmocka_unit_test(test_pause_and_resume),
+        cmocka_unit_test(test_pause_at_the_last_byte),
         cmocka_unit_test(test_head_and_old_clients),
         cmocka_unit_test(test_a_short_answer_closes),
         cmocka_unit_test(test_abort),
