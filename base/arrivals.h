@@ -116,6 +116,18 @@ void arrivals_describe(const struct arrivals_spec *spec, size_t source, char *te
 /* Whether the source goes on for ever (poisson, fitted): a run then needs a limit. */
 bool arrivals_endless(const struct arrivals_source *source);
 
+struct yaml;
+struct yaml_node;
+
+/*
+ * Adds the sources of LIST, the `arrivals:` sequence of YAML, to SPEC. Files of traces are looked
+ * for in FOLDER (where the YAML stands), then in TRACES; either may be NULL. -EINVAL with
+ * yaml_error() saying file, line and reason, also for kinds and keys that this build has not;
+ * -ENOMEM. SPEC keeps what was added before the error.
+ */
+int arrivals_load(struct arrivals_spec *spec, struct yaml *yaml, struct yaml_node *list,
+                  const char *folder, const char *traces);
+
 struct arrivals;
 
 struct arrivals_options {

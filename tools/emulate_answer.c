@@ -13,28 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-int text_add(struct text *text, struct span more)
-{
-    if (text->len + more.len + 1 > text->size) {
-        size_t size = text->size ? text->size : 256;
-        while (size < text->len + more.len + 1) {
-            size *= 2;
-        }
-        char *grown = realloc(text->data, size);
-        if (!grown) {
-            return -1;
-        }
-        text->data = grown;
-        text->size = size;
-    }
-    if (more.len > 0) {
-        memcpy(text->data + text->len, more.data, more.len);
-    }
-    text->len += more.len;
-    text->data[text->len] = '\0';
-    return 0;
-}
-
 __attribute__((format(printf, 2, 3))) static void text_print(struct text *text, const char *words,
                                                              ...)
 {

@@ -12,6 +12,7 @@
 #include "net/server.h"
 #include "tools/emulate_pool.h"
 #include "tools/emulate_text.h"
+#include "tools/text.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -83,11 +84,6 @@ enum control { CONTROL_SLEEP, CONTROL_WAKE, CONTROL_RELOAD };
 enum sleep_mode { SLEEP_ABORT, SLEEP_WAIT, SLEEP_KEEP };
 /* Parts of the memory that sleep and wake act upon. */
 enum { TAG_WEIGHTS = 1, TAG_KV = 2, TAG_ALL = 3 };
-
-struct text {
-    char *data;
-    size_t len, size;
-};
 
 struct emulator;
 
@@ -184,7 +180,6 @@ extern const struct server_ops emulate_ops;
 void request_free(struct request *r);
 
 /* --- emulate_answer.c --- */
-int text_add(struct text *text, struct span more);
 /* An error in OpenAI's shape. */
 void answer_error(struct request *r, unsigned status, const char *type, const char *message);
 void answer_json(struct request *r, unsigned status, const char *json);

@@ -11,6 +11,7 @@
 
 #include "base/arrivals.h"
 #include "base/random.h"
+#include "base/yaml.h"
 
 #include <errno.h>
 #include <math.h>
@@ -231,7 +232,7 @@ static void end(struct arrivals *arrivals, struct arrivals_spec *spec)
 {
     arrivals_destroy(arrivals);
     for (size_t i = 0; i < spec->sources_len; i++) {
-        unlink(spec->sources[i].path);
+        (void)unlink(spec->sources[i].path);
     }
     arrivals_spec_fini(spec);
 }
@@ -434,6 +435,103 @@ static void test_fits(void **state)
     }
 }
 
+/* Loads TEXT as a list; NULL, or the error. */
+static const char *load(struct arrivals_spec *spec, const char *text)
+{
+    static char message[1024];
+    struct yaml *yaml;
+    if (yaml_parse(text, strlen(text), "s.yaml", &yaml, message, sizeof message)) {
+        return message;
+    }
+    int rc = arrivals_load(spec, yaml, yaml_get(yaml_root(yaml), "arrivals"), "/nonexistent", NULL);
+    (void)snprintf(message, sizeof message, "%s", rc ? yaml_error(yaml) : "");
+    yaml_free(yaml);
+    return rc ? message : NULL;
+}
+
+static void test_yaml(void **state)
+{
+    (void)state;
+    struct arrivals_spec spec = {0};
+    const char *wrong =
+        load(&spec, "arrivals:\n"
+                    "  - {kind: poisson, model: img, rate_per_s: 0.02, service_s: {dist: "
+                    "exponential, mean: 10},"
+                    " input_tokens: 100, output_tokens: {dist: empirical, values: [3, 4]}}\n"
+                    "  - {kind: list, jobs: [[0, img, 2], [3.5, conv, 2, 10, 20]]}\n"
+                    "  - {kind: fitted, like: azure-llm-2023-conv, model: conv, stretch: 2}\n");
+    if (wrong) {
+        fail_msg("%s", wrong);
+    }
+    assert_int_equal(spec.sources_len, 3);
+    assert_int_equal(spec.models_len, 2);
+    assert_int_equal(spec.sources[0].input_tokens.kind, DIST_DETERMINISTIC);
+    assert_int_equal(spec.sources[0].output_tokens.points_len, 2);
+    assert_int_equal(spec.sources[1].jobs[1].t_ns, S(3.5));
+    assert_int_equal(spec.sources[1].jobs[1].output_tokens, 20);
+    assert_int_equal(spec.sources[2].fit, ARRIVALS_FIT_AZURE_2023_CONV);
+    struct arrivals *arrivals = start(&spec, 1, 100);
+    struct arrival a;
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal(arrivals_next(arrivals, &a, err, sizeof err), 1);
+    }
+    arrivals_destroy(arrivals);
+    arrivals_spec_fini(&spec);
+}
+
+static void test_yaml_trace(void **state)
+{
+    (void)state;
+    char *path = write_file("t_s,cls,st\n1,0,ok\n2,1,ok\n2,1,no\n3,7,ok\n");
+    char text[512];
+    (void)snprintf(text, sizeof text,
+                   "arrivals:\n- {kind: trace, file: %s, format: {time_s: t_s, model: cls}, map: "
+                   "{0: a, 1: b}, unmapped: drop, where: {st: ok}, t0: shared, stretch: 3}\n",
+                   path);
+    struct arrivals_spec spec = {0};
+    const char *wrong = load(&spec, text);
+    if (wrong) {
+        fail_msg("%s", wrong);
+    }
+    struct arrivals *arrivals = start(&spec, 0, 0);
+    const int64_t want_ns[] = {0, S(3)};
+    check_times(arrivals, want_ns, 2);
+    end(arrivals, &spec);
+    free(path);
+}
+
+static void test_yaml_errors(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *error;
+    } cases[] = {
+        {"arrivals: []", "a list of one or more sources"},
+        {"arrivals: [{model: a}]", "`kind` is missing"},
+        {"arrivals:\n- {kind: weibull, model: a}", "s.yaml:2:"},
+        {"arrivals:\n- {kind: weibull, model: a}", "the kind \"weibull\" is not supported"},
+        {"arrivals: [{kind: poisson, model: a}]", "`rate_per_s` is missing"},
+        {"arrivals: [{kind: poisson, rate_per_s: 1}]", "`model` is missing"},
+        {"arrivals: [{kind: poisson, model: a, rate_per_s: 1, burst: 2}]", "burst"},
+        {"arrivals: [{kind: poisson, model: a, rate_per_s: 1, service_s: {dist: zipf}}]",
+         "`dist` is deterministic"},
+        {"arrivals: [{kind: poisson, model: a, rate_per_s: 1, service_s: {dist: gamma, mean: 1}}]",
+         "cv (or sigma)"},
+        {"arrivals: [{kind: trace, file: x.csv, format: azure-llm-2023}]", "neither beside"},
+        {"arrivals: [{kind: list, jobs: [[0, a]]}]", "a job is"},
+        {"arrivals: [{kind: fitted, model: a}]", "`like` is missing"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct arrivals_spec spec = {0};
+        const char *wrong = load(&spec, cases[i].text);
+        if (!wrong || !strstr(wrong, cases[i].error)) {
+            fail_msg("case %zu: \"%s\", wanted \"%s\"", i, wrong ? wrong : "no error",
+                     cases[i].error);
+        }
+        arrivals_spec_fini(&spec);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -442,6 +540,8 @@ int main(void)
         cmocka_unit_test(test_list_order),    cmocka_unit_test(test_trace_t0),
         cmocka_unit_test(test_trace_slices),  cmocka_unit_test(test_trace_models),
         cmocka_unit_test(test_bad_specs),     cmocka_unit_test(test_fits),
+        cmocka_unit_test(test_yaml),          cmocka_unit_test(test_yaml_trace),
+        cmocka_unit_test(test_yaml_errors),
     };
     return cmocka_run_group_tests_name("arrivals", tests, NULL, NULL);
 }
