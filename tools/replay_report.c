@@ -61,7 +61,8 @@ static void log_line(struct replay *r, const struct replay_request *q, int64_t e
     json_write_uint(&w, a->index);
     json_write_key(&w, "model");
     json_write_string(&w, r->spec.models[a->model]);
-    write_seconds(&w, r, "t_s", a->t_ns);
+    json_write_key(&w, "t_s");
+    json_write_real(&w, (double)a->t_ns / 1e9, 12);
     json_write_key(&w, "t_send_s");
     json_write_real(&w, replay_trace_s(r, q->sent_ns - r->start_ns), 12);
     json_write_key(&w, "input_tokens");
