@@ -15,7 +15,7 @@ uint32_t core_account_state(const struct core *core, uint32_t device)
         }
         queued |= core->models[in->model].queue_len > 0;
     }
-    if (core_switch_moving(d)) {
+    if (core_switch_moving(d) || d->orphans > 0) {
         return SHUNT_DEVICE_SWITCHING;
     }
     if (d->in_flight > 0) {

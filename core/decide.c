@@ -129,6 +129,9 @@ static uint32_t apply_switch(struct core *core, uint32_t device, uint32_t target
     plan.residence_ns =
         clip_ns(decision->min_residence_ns, core->s.guard.min_residence_ns,
                 most > core->s.guard.min_residence_ns ? most : core->s.guard.min_residence_ns);
+    if (in->visiting && in->step != CORE_STEP_NONE) {
+        return CORE_VERDICT_CLAMPED; /* a failed switch is still letting go of it */
+    }
     if (in->visiting) {
         /* Resident already: nothing to move. If it waits, its visit starts at once. */
         if (core_switch_undone(d) && (!d->sw.held || in->state == SHUNT_INSTANCE_DRAINING)) {
@@ -258,7 +261,7 @@ static void ask(struct core *core, uint32_t device)
     d->ask_generation = d->generation;
     d->ask_slot = core->s.selected;
     d->ask_deadline_ns = limit < CORE_NEVER - core->s.now_ns ? core->s.now_ns + limit : CORE_NEVER;
-    if (d->cap_asked && d->cap_deadline_ns < d->ask_deadline_ns) {
+    if (d->cap_asked && !d->cap_answered && d->cap_deadline_ns < d->ask_deadline_ns) {
         d->ask_deadline_ns = d->cap_deadline_ns;
     }
     if (d->ask_deadline_ns < d->wake_ns) {
@@ -267,8 +270,10 @@ static void ask(struct core *core, uint32_t device)
     core->asked++;
     emit_ask(core, device, d->ask_slot, d->ask_id, false);
     for (uint32_t i = 0; i < core->limits.slots_max; i++) {
-        if (core->slots[i].shadow) {
+        bool open = d->shadow_id[i] != 0 && d->shadow_until_ns[i] > core->s.now_ns;
+        if (core->slots[i].shadow && !open) {
             d->shadow_id[i] = core->s.next_ask++;
+            d->shadow_until_ns[i] = d->ask_deadline_ns;
             emit_ask(core, device, i, d->shadow_id[i], true);
         }
     }

@@ -309,6 +309,8 @@ struct core_device {
     int64_t held_bytes;
     uint32_t overcommitted; /* an engine reported more than was planned */
     uint32_t in_flight;
+    uint32_t orphans; /* steps of failed switches that have not been reported */
+    uint32_t reserved;
 
     uint32_t waiting; /* models that wait and could be brought here */
     uint32_t fifo_head;
@@ -326,9 +328,10 @@ struct core_device {
     uint32_t ask_why;
     uint32_t why; /* reasons not asked about yet: the dirty bits */
     uint32_t asks;
-    int64_t linger_until_ns; /* 0 = none */
-    int64_t recheck_at_ns;   /* 0 = none */
-    uint64_t shadow_id[CORE_SLOTS_MAX];
+    int64_t linger_until_ns;            /* 0 = none */
+    int64_t recheck_at_ns;              /* 0 = none */
+    uint64_t shadow_id[CORE_SLOTS_MAX]; /* outstanding; 0 = none */
+    int64_t shadow_until_ns[CORE_SLOTS_MAX];
 
     uint32_t cap_asked;
     uint32_t cap_answered;
@@ -344,7 +347,7 @@ struct core_device {
     int64_t share_at_ns;
 
     uint32_t state; /* SHUNT_DEVICE_* */
-    uint32_t reserved;
+    uint32_t reserved2;
     int64_t state_at_ns;
 };
 

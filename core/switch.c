@@ -442,6 +442,7 @@ static void orphan_steps(struct core *core, uint32_t device)
             if (in->step != CORE_STEP_NONE && !in->step_background && !in->step_orphan) {
                 in->step_orphan = 1;
                 in->step_told = 1;
+                core->devices[device].orphans++;
                 core_step_cancel(core, i);
             }
         }
@@ -658,9 +659,33 @@ static void try_drain(struct core *core, uint32_t device)
     begin_drain(core, device);
 }
 
+/* The target of an undone switch has turned out to be resident: nothing to move. */
+static void target_is_resident(struct core *core, uint32_t device)
+{
+    const struct core_switch *sw = &core->devices[device].sw;
+    uint32_t target = sw->target;
+    struct core_visit_plan plan = {
+        .cause = sw->cause,
+        .gated = sw->gated,
+        .quantum_requests = sw->quantum_requests,
+        .quantum_ns = sw->quantum_ns,
+        .residence_ns = sw->residence_ns,
+    };
+    core_switch_drop(core, device);
+    if (!core_instance_admits(core, &core->instances[target])) {
+        core_visit_begin(core, target, &plan);
+    }
+    core_why(core, device, SHUNT_WHY_SWITCH_DONE);
+}
+
 void core_switch_progress(struct core *core, uint32_t device)
 {
     struct core_device *d = &core->devices[device];
+    if (core_switch_undone(d) && d->sw.target != CORE_NONE &&
+        core->instances[d->sw.target].state == SHUNT_INSTANCE_RESIDENT) {
+        target_is_resident(core, device);
+        return;
+    }
     if (d->sw.phase == CORE_PHASE_PENDING) {
         try_drain(core, device);
         if (d->sw.phase == CORE_PHASE_DRAINED && d->sw.drain_ns > 0) {
@@ -884,12 +909,14 @@ int core_switch_step(struct core *core, const struct core_in_step *in)
     at->step = CORE_STEP_NONE;
     at->step_background = 0;
     at->step_orphan = 0;
+    core->devices[device].orphans -= orphan;
     at->running = SHUNT_NONE;
     core_instance_set_tier(core, in->instance, in->tier, in->device_bytes, -1, true);
     if (in->memory_stuck) {
         at->step = step; /* ended with its device */
         at->step_background = background;
         at->step_orphan = orphan;
+        core->devices[device].orphans += orphan;
         core_device_leave(core, device);
     } else if (background) {
         core_background_step_done(core, in->instance);
@@ -911,6 +938,7 @@ void core_switch_step_lost(struct core *core, uint32_t instance)
     struct core_device *d = &core->devices[at->device];
     bool free_standing = at->step_background || at->step_orphan || !d->up;
     uint32_t step = at->step;
+    d->orphans -= at->step_orphan;
     at->step = CORE_STEP_NONE;
     at->step_background = 0;
     at->step_orphan = 0;
