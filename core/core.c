@@ -269,7 +269,11 @@ static void settle_model(struct core *core, uint32_t model)
     bool admitted = false;
     core_quarantine_expire(core, model);
     for (uint32_t i = 0; i < m->instance_count; i++) {
-        admitted |= core_instance_admits(core, &core->instances[m->instance_first + i]);
+        const struct core_instance *in = &core->instances[m->instance_first + i];
+        admitted |= core_instance_admits(core, in);
+        if (in->visiting) {
+            core_touch_device(core, in->device); /* what waits in its queue decides its state */
+        }
     }
     m->admitted = admitted;
     waiting_set(core, model, m->queue_len > 0 && !admitted);
@@ -483,6 +487,13 @@ static bool outside_event(const struct core_input *input)
            input->kind != CORE_IN_TIMER;
 }
 
+static void asks_reset(struct core *core)
+{
+    for (uint32_t i = 0; i < core->s.device_count; i++) {
+        core->devices[i].asks = 0;
+    }
+}
+
 int core_apply(struct core *core, const struct core_input *input)
 {
     assert(core->magic == CORE_MAGIC);
@@ -490,21 +501,26 @@ int core_apply(struct core *core, const struct core_input *input)
     assert(input->t_ns >= core->s.now_ns);
     core->action_count = 0;
     core->action_read = 0;
-    bool later = input->t_ns > core->s.now_ns;
-    core->s.now_ns = input->t_ns;
     core->asked = 0;
     if (!core->s.configured && input->kind != CORE_IN_ADVANCE && input->kind != CORE_IN_SLOT &&
         input->kind != CORE_IN_TIMER) {
         return -EINVAL;
     }
-    if (later || outside_event(input)) {
-        for (uint32_t i = 0; i < core->s.device_count; i++) {
-            core->devices[i].asks = 0;
-        }
+    int64_t before_ns = core->s.now_ns;
+    core->s.now_ns = input->t_ns;
+    if (input->kind == CORE_IN_ADVANCE && input->t_ns > before_ns) {
+        asks_reset(core);
     }
     int error = apply(core, input);
+    if (error) {
+        core->s.now_ns = before_ns; /* nothing has happened */
+        return error;
+    }
+    if (input->t_ns > before_ns || outside_event(input)) {
+        asks_reset(core);
+    }
     core_settle(core);
-    return error;
+    return 0;
 }
 
 uint32_t core_request_capacity(const struct core *core)

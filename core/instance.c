@@ -325,16 +325,15 @@ static void empty_flight(struct core *core, uint32_t instance, bool requeue)
     }
 }
 
-/* A model that nothing can bring in any more: what is queued ends at once (R6). */
-static void end_if_unavailable(struct core *core, uint32_t model)
+static bool can_be_had(const struct core *core, uint32_t model)
 {
     const struct core_model *m = &core->models[model];
     for (uint32_t i = m->instance_first; i < m->instance_first + m->instance_count; i++) {
         if (core_instance_usable(core, &core->instances[i])) {
-            return;
+            return true;
         }
     }
-    core_queue_end(core, model, SHUNT_OUTCOME_FAILED);
+    return false;
 }
 
 static void lose(struct core *core, uint32_t instance, uint32_t tier, bool requeue)
@@ -379,7 +378,7 @@ static void leave(struct core *core, uint32_t device, bool requeue)
         core_switch_drop(core, device);
     }
     for (uint32_t i = d->instances; i != CORE_NONE; i = core->instances[i].next_on_device) {
-        lose(core, i, SHUNT_TIER_STOPPED, requeue);
+        lose(core, i, SHUNT_TIER_STOPPED, requeue && can_be_had(core, core->instances[i].model));
         if (core->instances[i].state == SHUNT_INSTANCE_FAILED) {
             core_instance_event(core, i, CORE_EV_FOUND);
         }
@@ -390,7 +389,9 @@ static void leave(struct core *core, uint32_t device, bool requeue)
     core_guard_rehome(core, device);
     for (uint32_t i = d->instances; i != CORE_NONE; i = core->instances[i].next_on_device) {
         uint32_t model = core->instances[i].model;
-        end_if_unavailable(core, model);
+        if (!can_be_had(core, model)) {
+            core_queue_end(core, model, SHUNT_OUTCOME_FAILED); /* R6 */
+        }
         /* Gap and wait of the models that fit here count anew. */
         if (core->models[model].waiting) {
             core->models[model].gap_since_ns = core->s.now_ns;

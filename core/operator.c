@@ -140,7 +140,9 @@ int core_operator(struct core *core, const struct core_in_operator *in)
         return unload_from(core, meant(core, in));
     case CORE_OP_PIN:
         error = pin(core, meant(core, in));
-        pins_changed(core);
+        if (!error) {
+            pins_changed(core);
+        }
         return error;
     case CORE_OP_UNPIN:
         for (uint32_t i = 0; i < core->models[in->model].instance_count; i++) {

@@ -334,6 +334,17 @@ void core_request_release(struct core *core, uint32_t index)
     request_free(core, index);
 }
 
+static bool admitted_now(const struct core *core, uint32_t model)
+{
+    const struct core_model *m = &core->models[model];
+    for (uint32_t i = m->instance_first; i < m->instance_first + m->instance_count; i++) {
+        if (core_instance_admits(core, &core->instances[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void core_request_requeue(struct core *core, uint32_t index)
 {
     struct core_request *r = &core->requests[index];
@@ -344,7 +355,9 @@ void core_request_requeue(struct core *core, uint32_t index)
     r->wait_ns[CORE_WAIT_RETRY] += core->s.now_ns - r->dispatch_ns;
     core->model_counts[r->model].requeued++;
     enqueue(core, index);
-    core_why_model(core, r->model, SHUNT_WHY_ARRIVAL);
+    if (!admitted_now(core, r->model)) {
+        core_why_model(core, r->model, SHUNT_WHY_ARRIVAL);
+    }
 }
 
 void core_flight_requeue(struct core *core, uint32_t instance)
