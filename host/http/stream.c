@@ -18,6 +18,8 @@
 
 enum { COLLECTED_BYTES_MAX = 16384, TAIL_KEPT_BYTES = 1024 };
 
+_Static_assert(COLLECTED_BYTES_MAX + 16 < FRONT_HEAD_BYTES_MAX, "an event is made in scratch");
+
 static void on_head(struct client_exchange *exchange, const struct http_head *head, void *user);
 static void on_body(struct client_exchange *exchange, struct span data, void *user);
 static void on_done(struct client_exchange *exchange, enum client_result result, void *user);
@@ -317,9 +319,11 @@ static void finish_collected(struct request *request)
         request_fail(request, &error);
         return;
     }
-    (void)server_write(request->conn, SPAN_LITERAL("data: "));
-    (void)server_write(request->conn, text);
-    (void)server_write(request->conn, SPAN_LITERAL("\n\n"));
+    struct http_out event = http_out_of(request->front->scratch, sizeof request->front->scratch);
+    http_out_bytes(&event, SPAN_LITERAL("data: "));
+    http_out_bytes(&event, text);
+    http_out_bytes(&event, SPAN_LITERAL("\n\n"));
+    (void)server_write(request->conn, http_out_span(&event));
     (void)server_finish(request->conn);
 }
 
