@@ -195,7 +195,7 @@ struct core_in_complete {
 enum core_step { CORE_STEP_OUT = 0, CORE_STEP_IN = 1, CORE_STEP_PROBE = 2, CORE_STEP_COUNT = 3 };
 
 struct core_in_step {
-    uint64_t switch_id; /* of the CORE_ACT_STEP */
+    uint64_t switch_id; /* of the CORE_ACT_STEP; another one for each attempt */
     uint32_t instance;
     uint32_t step;         /* enum core_step */
     uint32_t ok;           /* 0: failed */

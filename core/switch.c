@@ -504,6 +504,12 @@ static bool out_pending(const struct core *core, uint32_t device)
     return false;
 }
 
+/* Every attempt has an id of its own, so that a late report of one is not taken for the next. */
+static uint64_t attempt_id(struct core *core, const struct core_switch *sw, uint32_t attempt)
+{
+    return attempt == 0 ? sw->id : core->s.next_switch++;
+}
+
 static void out_step(struct core *core, uint32_t device, uint32_t instance, uint32_t attempt)
 {
     struct core_instance *in = &core->instances[instance];
@@ -513,8 +519,8 @@ static void out_step(struct core *core, uint32_t device, uint32_t instance, uint
         in->victim_of = CORE_NONE;
         return;
     }
-    core_step_begin(core, instance, CORE_STEP_OUT, in->victim_tier, sw->id, attempt, sw->limit_ns,
-                    false);
+    core_step_begin(core, instance, CORE_STEP_OUT, in->victim_tier, attempt_id(core, sw, attempt),
+                    attempt, sw->limit_ns, false);
 }
 
 /* Whether the target fits now; what more has to go is marked. */
@@ -561,8 +567,8 @@ static void go_in(struct core *core, uint32_t device)
         sw->in_tier = in->tier;
         core_background_yield(core, device);
         enter(core, device, CORE_PHASE_IN);
-        core_step_begin(core, sw->target, CORE_STEP_IN, SHUNT_TIER_RESIDENT, sw->id, sw->retries,
-                        sw->limit_ns, false);
+        core_step_begin(core, sw->target, CORE_STEP_IN, SHUNT_TIER_RESIDENT,
+                        attempt_id(core, sw, sw->retries), sw->retries, sw->limit_ns, false);
         return;
     }
     enter(core, device, out_pending(core, device) ? CORE_PHASE_OUT : CORE_PHASE_MEMORY);
@@ -870,8 +876,8 @@ static void target_ended(struct core *core, uint32_t instance, const struct core
     } else if (step == CORE_STEP_IN) {
         at->in_ns = took_ns;
         enter(core, device, CORE_PHASE_PROBE);
-        core_step_begin(core, instance, CORE_STEP_PROBE, SHUNT_TIER_RESIDENT, sw->id, sw->retries,
-                        sw->limit_ns, false);
+        core_step_begin(core, instance, CORE_STEP_PROBE, SHUNT_TIER_RESIDENT,
+                        attempt_id(core, sw, sw->retries), sw->retries, sw->limit_ns, false);
     } else {
         probe_ok(core, device, took_ns);
     }
