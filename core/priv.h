@@ -281,6 +281,7 @@ struct core_switch {
     uint32_t blocked; /* 1: PENDING for memory */
     uint32_t capped;  /* 1: the delay by a cap has been counted */
     int64_t not_before_ns;
+    int64_t blocked_at_ns; /* latest try that found no room */
     int64_t drain_start_ns;
     int64_t drain_deadline_ns;
     int64_t phase_start_ns;

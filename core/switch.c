@@ -655,6 +655,7 @@ static void try_drain(struct core *core, uint32_t device)
         sw->blocked = 1;
     }
     if (sw->blocked) {
+        sw->blocked_at_ns = core->s.now_ns;
         core_touch_around(core, device);
         return;
     }
@@ -740,14 +741,14 @@ void core_switch_timers(struct core *core, uint32_t device)
     }
 }
 
-/* Next cap of a resident that is not past it. */
+/* Next cap of a resident that was not past it when room was looked for last. */
 static int64_t next_cap_ns(const struct core *core, uint32_t device)
 {
     const struct core_device *d = &core->devices[device];
     int64_t wake = CORE_NEVER;
     for (uint32_t i = d->visits_list; i != CORE_NONE; i = core->instances[i].visit_next) {
         int64_t cap = core_guard_visit_cap_ns(core, &core->instances[i]);
-        if (cap > core->s.now_ns && cap < wake) {
+        if (cap > d->sw.blocked_at_ns && cap < wake) {
             wake = cap;
         }
     }
