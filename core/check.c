@@ -58,8 +58,8 @@ static const char *check_instances(const struct core *core)
             }
             count++;
         }
-        if (count != in->in_flight || count > core->models[in->model].max_concurrency) {
-            return "I8: an instance's requests in flight are miscounted or above its limit";
+        if (count != in->in_flight || count > core->limits.in_flight_max) {
+            return "I8: an instance's requests in flight are miscounted";
         }
         in_flight += count;
         bool serving = in->state == SHUNT_INSTANCE_RESIDENT || in->state == SHUNT_INSTANCE_DRAINING;

@@ -605,6 +605,18 @@ bool core_dispatch_possible(const struct core *core, uint32_t model)
     return false;
 }
 
+/* A queue has run empty: copies with nothing in flight will see no completion that tells them. */
+static void tell_idle_copies(struct core *core, uint32_t model)
+{
+    const struct core_model *m = &core->models[model];
+    for (uint32_t i = m->instance_first; i < m->instance_first + m->instance_count; i++) {
+        const struct core_instance *in = &core->instances[i];
+        if (in->visiting && in->in_flight == 0) {
+            core_why(core, in->device, SHUNT_WHY_QUEUE_EMPTY);
+        }
+    }
+}
+
 static void dispatch(struct core *core, uint32_t index, uint32_t instance)
 {
     struct core_request *r = &core->requests[index];
@@ -629,6 +641,9 @@ static void dispatch(struct core *core, uint32_t index, uint32_t instance)
     memcpy(act->wait_ns, r->wait_ns, sizeof(act->wait_ns));
     core_notify_request(core, CORE_HOOK_DISPATCH, index, 0, 0);
     core_visit_quantum_check(core, instance);
+    if (core->models[r->model].queue_len == 0) {
+        tell_idle_copies(core, r->model);
+    }
 }
 
 uint32_t core_dispatch_instance(struct core *core, uint32_t instance, uint32_t max)
