@@ -29,7 +29,7 @@ enum {
 /* Times stay below this, so that sums of two never overflow. */
 static const int64_t time_max_ns = INT64_MAX / 4;
 
-/* --- Fits ------------------------------------------------------------------------------------- */
+/* --- Fits --- */
 
 /*
  * Arrivals are a Poisson process whose rate alternates between two values with exponential
@@ -81,7 +81,7 @@ const char *arrivals_fit_name(enum arrivals_fit fit)
     return (unsigned)fit < ARRIVALS_FITS ? fits[fit].name : NULL;
 }
 
-/* --- Spec ------------------------------------------------------------------------------------- */
+/* --- Spec --- */
 
 void arrivals_spec_fini(struct arrivals_spec *spec)
 {
@@ -429,7 +429,7 @@ static int source_advance(struct arrivals *a, struct source_state *s)
     return rc;
 }
 
-/* --- Heap ------------------------------------------------------------------------------------- */
+/* --- Heap --- */
 
 static bool before(const struct arrivals *a, uint32_t x, uint32_t y)
 {

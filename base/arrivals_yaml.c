@@ -56,8 +56,7 @@ static int read_model(struct loader *l, struct yaml_node *map, bool required,
     return rc;
 }
 
-/* --- Distributions
- * --------------------------------------------------------------------------------- */
+/* --- Distributions --- */
 
 static struct dist_point *points_alloc(const struct yaml_node *list)
 {
@@ -190,8 +189,7 @@ static int read_dist(struct loader *l, struct yaml_node *map, const char *key, s
     return wrong ? yaml_fail(l->yaml, node, "%s: %s", key, wrong) : rc;
 }
 
-/* --- Traces
- * ---------------------------------------------------------------------------------------------- */
+/* --- Traces --- */
 
 static int read_format(struct loader *l, struct yaml_node *map, struct arrivals_source *source)
 {
@@ -349,8 +347,7 @@ static int read_trace(struct loader *l, struct yaml_node *map, struct arrivals_s
     return rc;
 }
 
-/* --- The other kinds
- * ----------------------------------------------------------------------------------------- */
+/* --- The other kinds --- */
 
 static int read_poisson(struct loader *l, struct yaml_node *map, struct arrivals_source *source)
 {

@@ -180,7 +180,7 @@ int journal_header_decode(const void *data, size_t size, struct journal_header *
     return 0;
 }
 
-/* --- Scan ---------------------------------------------------------------------------------- */
+/* --- Scan --- */
 
 bool journal_item_is_gap(enum journal_item_kind kind)
 {

@@ -57,7 +57,7 @@ struct journal_header {
     uint8_t config[JOURNAL_CONFIG_BYTES]; /* hash of the configuration in force */
 };
 
-/* --- Codec -------------------------------------------------------------------------------- */
+/* --- Codec --- */
 
 /* Bytes that a record with LEN bytes of payload takes. */
 size_t journal_record_bytes(uint32_t len);
@@ -75,7 +75,7 @@ void journal_header_encode(const struct journal_header *header, uint8_t out[JOUR
 /* -ENODATA too short, -EBADMSG not a journal or damaged, -EPROTONOSUPPORT another version. */
 int journal_header_decode(const void *data, size_t size, struct journal_header *ret_header);
 
-/* --- Writer ------------------------------------------------------------------------------- */
+/* --- Writer --- */
 
 struct journal_writer;
 
@@ -134,7 +134,7 @@ int journal_writer_close(struct journal_writer *writer, struct journal_now now);
 void journal_writer_abandon(struct journal_writer *writer);
 const struct journal_writer_stats *journal_writer_stats(const struct journal_writer *writer);
 
-/* --- Reader ------------------------------------------------------------------------------- */
+/* --- Reader --- */
 
 struct journal_reader;
 

@@ -71,7 +71,7 @@ static int compare_numbers(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* --- Writer ---------------------------------------------------------------------------------- */
+/* --- Writer --- */
 
 struct journal_writer {
     struct journal_options options;
@@ -410,7 +410,7 @@ const struct journal_writer_stats *journal_writer_stats(const struct journal_wri
     return &w->stats;
 }
 
-/* --- Reader ---------------------------------------------------------------------------------- */
+/* --- Reader --- */
 
 struct journal_reader {
     char path[JOURNAL_PATH_MAX];

@@ -176,7 +176,7 @@ static int next_line(struct trace_reader *r, const char **ret_line, size_t *ret_
     }
 }
 
-/* --- CSV ------------------------------------------------------------------------------------ */
+/* --- CSV --- */
 
 /* One cell from line[*at]; *at moves to the comma after it or to the end. */
 static int csv_cell(struct trace_reader *r, const char *line, size_t len, size_t *at,
@@ -295,7 +295,7 @@ static int csv_header(struct trace_reader *r)
     return rc;
 }
 
-/* --- From cells to a row -------------------------------------------------------------------- */
+/* --- From cells to a row --- */
 
 static int cell_number(struct trace_reader *r, const struct cell *cell, const char *name,
                        int exponent, int64_t max, int64_t *ret_value)
@@ -396,7 +396,7 @@ static int csv_row(struct trace_reader *r, const char *line, size_t len, struct 
     return row_from_cells(r, fields, ret_row);
 }
 
-/* --- JSON lines ----------------------------------------------------------------------------- */
+/* --- JSON lines --- */
 
 /* Where the member NAME stands in the line: jansson keeps no positions. */
 static unsigned json_column(const char *line, const char *name)
@@ -476,7 +476,7 @@ static int json_row(struct trace_reader *r, const char *line, size_t len, struct
     return rc;
 }
 
-/* --- Life cycle ----------------------------------------------------------------------------- */
+/* --- Life cycle --- */
 
 static bool ends_with(const char *text, size_t len, const char *end)
 {

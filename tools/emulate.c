@@ -268,8 +268,7 @@ static int parse(struct command *c, int argc, char **argv)
     return c->pool_report ? VERB_DONE : check_memory(c);
 }
 
-/* --- The report of a pool
- * --------------------------------------------------------------------------- */
+/* --- The report of a pool --- */
 
 static int pool_report(const char *path)
 {
@@ -324,9 +323,7 @@ static int pool_report(const char *path)
     return report.refusals ? VERB_FAILED : VERB_DONE;
 }
 
-/* --- Life
- * -----------------------------------------------------------------------------------------------
- */
+/* --- Life --- */
 
 static void stop(struct emulator *e, int status)
 {

@@ -340,8 +340,7 @@ void answer_token(struct request *r)
     request_over(r);
 }
 
-/* --- Lists
- * ---------------------------------------------------------------------------------------- */
+/* --- Lists --- */
 
 void answer_models(struct request *r)
 {

@@ -14,8 +14,7 @@
 #include <string.h>
 #include <time.h>
 
-/* --- Reading
- * --------------------------------------------------------------------------------------- */
+/* --- Reading --- */
 
 static void copy_span(char *to, size_t size, struct span from)
 {
@@ -94,8 +93,7 @@ static void on_done(struct server_conn *conn, enum server_outcome outcome, void 
     request_free(r);
 }
 
-/* --- Queries
- * ----------------------------------------------------------------------------------------- */
+/* --- Queries --- */
 
 /* The VALUE of NAME=VALUE in a query, from *at on; moves *at behind it. */
 static bool query_next(const char **at, struct span name, struct span *ret_value)
@@ -153,8 +151,7 @@ static const char *parse_sleep(struct request *r)
     return parse_tags(r->query, &r->tags);
 }
 
-/* --- Generation
- * --------------------------------------------------------------------------------------- */
+/* --- Generation --- */
 
 /* Adds all text below VALUE to the key; counts its bytes, and the tokens given as numbers. */
 static void prompt_add(struct request *r, const json_t *value, uint64_t *bytes, int64_t *tokens)
@@ -299,8 +296,7 @@ static void generate(struct emulator *e, struct request *r)
     engine_submit(e, r);
 }
 
-/* --- Control
- * --------------------------------------------------------------------------------------------- */
+/* --- Control --- */
 
 static void control(struct emulator *e, struct request *r, enum control what)
 {
@@ -341,9 +337,7 @@ static void is_sleeping(struct emulator *e, struct request *r)
     answer_json(r, 200, e->asleep ? "{\"is_sleeping\":true}" : "{\"is_sleeping\":false}");
 }
 
-/* --- Routes
- * ------------------------------------------------------------------------------------------------
- */
+/* --- Routes --- */
 
 enum route {
     ROUTE_HEALTH,

@@ -1,3 +1,6 @@
+/*
+ * The emulator's words. Any change here breaks clients that check answers, tests/e2e among them.
+ */
 #include "tools/emulate_text.h"
 
 #include "base/random.h"

@@ -19,8 +19,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-/* --- Command line
- * ------------------------------------------------------------------------------------ */
+/* --- Command line --- */
 
 struct command {
     struct replay *r;
@@ -177,8 +176,7 @@ static int parse_one(struct command *c, int argc, char **argv, int *i)
     return VERB_DONE;
 }
 
-/* --- What to play
- * ------------------------------------------------------------------------------------------- */
+/* --- What to play --- */
 
 static int input_error(const char *text)
 {
@@ -314,9 +312,7 @@ static int load(struct command *c)
     return status;
 }
 
-/* --- Pacing
- * -------------------------------------------------------------------------------------------------
- */
+/* --- Pacing --- */
 
 static int64_t due_ns(const struct replay *r)
 {
@@ -385,9 +381,7 @@ static void on_terminate(struct loop_signal *sig, int signum)
     stop_orderly((struct replay *)(void *)((char *)sig - offsetof(struct replay, terminate)));
 }
 
-/* --- Life
- * -----------------------------------------------------------------------------------------------------
- */
+/* --- Life --- */
 
 /* "http://HOST:PORT[/]", "unix:PATH" or "HOST:PORT" as the client's origin. */
 static int make_client(struct replay *r)

@@ -144,8 +144,7 @@ void replay_progress(struct replay *r, bool last)
                   r->in_flight, r->refused, r->failed, last ? "\n" : "");
 }
 
-/* --- Summary
- * -------------------------------------------------------------------------------------------- */
+/* --- Summary --- */
 
 static void json_times(struct json_write *w, const struct replay *r, const char *key,
                        const struct histogram *h)

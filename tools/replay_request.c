@@ -16,8 +16,7 @@
 
 enum { HEAD_MAX = 1024, FIELDS_MAX = 512 };
 
-/* --- Sending
- * -------------------------------------------------------------------------------------- */
+/* --- Sending --- */
 
 /* Bytes of filler that bring the prompt to its number of tokens. */
 static size_t filler_len(const struct replay *r, int64_t input_tokens, size_t have)
@@ -153,8 +152,7 @@ int replay_send(struct replay *r, const struct arrival *arrival, int64_t due_ns)
     return 0;
 }
 
-/* --- The answer
- * --------------------------------------------------------------------------------------- */
+/* --- The answer --- */
 
 __attribute__((format(printf, 2, 3))) static void set_error(struct replay_request *q,
                                                             const char *words, ...)

@@ -1,3 +1,6 @@
+/*
+ * Growing text by doubling, so that gathering a body costs linear time.
+ */
 #include "tools/text.h"
 
 #include <errno.h>

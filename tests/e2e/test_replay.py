@@ -132,9 +132,9 @@ def test_every_error_is_named():
         with tempfile.TemporaryDirectory() as folder:
             trace = azure(folder, "t.csv", [(i, 5, 1) for i in range(6)])
             log = pathlib.Path(folder) / "log"
-            done = replay(trace, "--model", "x", "--target", f"http://127.0.0.1:{server.server_port}",
-                          "--time-scale", 10, "--json", "--log", log, "--api-key", "secret",
-                          check_exit=1)
+            target = f"http://127.0.0.1:{server.server_port}"
+            done = replay(trace, "--model", "x", "--target", target, "--time-scale", 10,
+                          "--json", "--log", log, "--api-key", "secret", check_exit=1)
             summary = json.loads(done.stdout)
             assert summary["errors"] == {"http_429": 1, "http_500": 1, "stream_without_done": 1,
                                          "stream_shunt_drain_timeout": 1, "not_json": 1}, summary
