@@ -92,6 +92,17 @@ static void complete(struct request *request, const struct cell_completion *comp
     }
 }
 
+/* The engine's side first, so that whatever the client's side does finds the request over. */
+static void complete_with_error(struct request *request, const struct cell_completion *completion,
+                                const struct openai_error *error)
+{
+    bool told = request->conn != NULL;
+    complete(request, completion); /* frees it if the client is gone */
+    if (told) {
+        request_fail(request, error);
+    }
+}
+
 /* It could not even be sent. */
 static void fail_unsent(struct request *request)
 {
@@ -100,8 +111,7 @@ static void fail_unsent(struct request *request)
                                  .message = "The host could not connect to the engine.",
                                  .retry_after_ns = -1};
     struct cell_completion completion = {.outcome = SHUNT_OUTCOME_FAILED};
-    request_fail(request, &error);
-    complete(request, &completion);
+    complete_with_error(request, &completion, &error);
 }
 
 /* The earlier of the total time and the limit on one answer. */
@@ -343,11 +353,11 @@ static void finish_ok(struct request *request)
         return;
     }
     if (request->collecting) {
-        finish_collected(request); /* small; the request is still held by the cell here */
-        complete(request, &completion);
+        complete(request, &completion); /* does not free it while the client is there */
+        finish_collected(request);
         return;
     }
-    complete(request, &completion); /* does not free it while the client is there */
+    complete(request, &completion);
     (void)server_finish(conn);
 }
 
@@ -405,8 +415,7 @@ static void finish_failed(struct request *request, enum client_result result, co
     }
     struct openai_error error;
     failure_of(result, &error);
-    request_fail(request, &error);
-    complete(request, &completion);
+    complete_with_error(request, &completion, &error);
 }
 
 static void on_done(struct client_exchange *exchange, enum client_result result, void *user)
@@ -439,7 +448,8 @@ void stream_abort(struct request *request)
         struct openai_error error = {.status = 502,
                                      .code = "engine_lost",
                                      .message = "The model's engine was lost during its answer."};
-        request_fail(request, &error);
+        complete_with_error(request, &completion, &error);
+        return;
     }
     complete(request, &completion);
 }
