@@ -25,6 +25,15 @@ static void record_decision(struct core *core, uint32_t device, uint64_t ask_id,
 
 /* ------------------------------------------------------------------ applying */
 
+/* A longer quantum is none; the end of this one, an absolute time, still fits its type. */
+#define QUANTUM_NS_MAX (CORE_NEVER / 4)
+
+static int64_t clip_ns(int64_t value, int64_t low, int64_t high)
+{
+    value = value < low ? low : value;
+    return value > high ? high : value;
+}
+
 static void apply_quantum(struct core *core, uint32_t device, const struct shunt_decision *decision)
 {
     uint32_t i = core->devices[device].visits_list;
@@ -37,7 +46,7 @@ static void apply_quantum(struct core *core, uint32_t device, const struct shunt
     if (in->quantum_requests > 0 && in->quantum_requests < promise) {
         in->quantum_requests = promise;
     }
-    in->quantum_ns = decision->quantum_ns > 0 ? decision->quantum_ns : 0;
+    in->quantum_ns = clip_ns(decision->quantum_ns, 0, QUANTUM_NS_MAX);
     bool used = in->quantum_requests > 0 && in->visit_served >= in->quantum_requests;
     used |= in->quantum_ns > 0 && in->visit_first_ns != CORE_NEVER &&
             core->s.now_ns - in->visit_first_ns >= in->quantum_ns;
@@ -101,12 +110,6 @@ static bool name_victims(const struct core *core, uint32_t device,
     return true;
 }
 
-static int64_t clip_ns(int64_t value, int64_t low, int64_t high)
-{
-    value = value < low ? low : value;
-    return value > high ? high : value;
-}
-
 /* Carries a "switch" out; the verdict on it. */
 static uint32_t apply_switch(struct core *core, uint32_t device, uint32_t target,
                              const struct shunt_decision *decision, uint32_t slot, uint32_t cause,
@@ -122,7 +125,7 @@ static uint32_t apply_switch(struct core *core, uint32_t device, uint32_t target
         .slot = slot,
         .gated = (decision->flags & SHUNT_DECISION_GATED) != 0,
         .quantum_requests = decision->quantum_requests,
-        .quantum_ns = clip_ns(decision->quantum_ns, 0, CORE_NEVER),
+        .quantum_ns = clip_ns(decision->quantum_ns, 0, QUANTUM_NS_MAX),
         .drain = decision->drain <= SHUNT_DRAIN_REQUEUE ? decision->drain : SHUNT_DRAIN_DEFAULT,
     };
     int64_t most = core->s.guard.enabled ? d->guard.visit_cap_ns : CORE_NEVER / 2;

@@ -155,6 +155,7 @@ void core_instance_set_tier(struct core *core, uint32_t instance, uint32_t tier,
     core_instance_hold(core, instance, device_bytes >= 0 ? device_bytes : in->device_bytes[tier],
                        host_bytes >= 0 ? host_bytes : in->host_bytes[tier]);
     core_set_add(&core->snap_costs, in->model);
+    core->s.costs_gen++;
     struct core_device *d = &core->devices[in->device];
     if (reported && d->held_bytes > d->memory_bytes) {
         d->overcommitted = 1;

@@ -237,18 +237,13 @@ static void cost_entry(struct core *core, uint32_t from, uint32_t to)
 const struct shunt_snapshot *core_costs(struct core *core)
 {
     uint32_t i;
-    bool changed = false;
     while ((i = core_set_next(&core->snap_costs, 0, core->s.model_count)) != CORE_NONE) {
         core_set_remove(&core->snap_costs, i);
-        changed = true;
         cost_entry(core, CORE_NONE, i);
         for (uint32_t k = 0; k < core->s.model_count; k++) {
             cost_entry(core, k, i);
             cost_entry(core, i, k);
         }
-    }
-    if (changed) {
-        core->s.costs_gen++;
     }
     core->cost_blob.head->generation = core->s.costs_gen;
     core->cost_blob.head->layout_gen = core->s.layout_gen;

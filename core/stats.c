@@ -21,6 +21,7 @@ void core_learn(struct core *core, struct core_cost_cell *cell, int64_t sample_n
 {
     core_cost_add(cell, sample_ns);
     core_set_add(&core->snap_costs, model);
+    core->s.costs_gen++;
     core_set_add(&core->snap_slow, model);
     core_touch_model(core, model);
     if (core->s.guard.visit_cap_ns == 0) {
@@ -86,6 +87,7 @@ int core_cost_seed(struct core *core, uint32_t model, uint32_t tier, uint32_t pa
                                                          : &costs->drain;
     core_cost_load(cell, prior);
     core_set_add(&core->snap_costs, model);
+    core->s.costs_gen++;
     core_set_add(&core->snap_slow, model);
     core_guard_values_update(core);
     core_settle(core);
