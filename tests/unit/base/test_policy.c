@@ -93,7 +93,7 @@ static void test_decision(void **state)
     assert_int_equal(decision->size, sizeof *decision);
     assert_int_equal(decision->generation, 5);
     assert_int_equal(decision->instance, SHUNT_NONE);
-    assert_int_equal(decision->recheck_at_ns, 1001);
+    assert_int_equal(decision->recheck_at_ns, 1000 + CORE_NS_PER_S);
     assert_int_equal(decision->reason, SHUNT_REASON_CUSTOM + 1);
     assert_string_equal(decision->text, "curious");
     assert_int_equal(answer->score_count, 2);
