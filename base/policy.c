@@ -12,7 +12,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <math.h>
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,7 +45,7 @@ struct policy {
     uint64_t seed;
 
     enum call_mode mode;
-    pthread_t thread; /* valid while mode is not NONE */
+    const char *thread; /* this_thread() of the call; valid while mode is not NONE */
     int64_t now_ns;
 
     struct block *blocks;
@@ -91,11 +90,18 @@ static int fail(int code, char *err, size_t err_size, const char *format, ...)
 
 /* ------------------------------------------------------------------ frame of a call */
 
+/* An address that no other living thread has. */
+static const char *this_thread(void)
+{
+    static _Thread_local char mark;
+    return &mark;
+}
+
 static void enter(struct policy *policy, enum call_mode mode, int64_t now_ns)
 {
     assert(policy->mode == MODE_NONE);
     policy->mode = mode;
-    policy->thread = pthread_self();
+    policy->thread = this_thread();
     policy->now_ns = now_ns;
 }
 
@@ -114,7 +120,7 @@ static struct policy *of(const struct shunt_host *host)
 /* Whether a call is legal here; counts it if not. */
 static bool legal(struct policy *policy, enum call_mode needed, const char *function)
 {
-    if (policy->mode >= needed && pthread_equal(policy->thread, pthread_self())) {
+    if (policy->mode >= needed && policy->thread == this_thread()) {
         return true;
     }
     policy->misbehaviour++;
@@ -307,7 +313,7 @@ static const void *host_get_extension(const struct shunt_host *host, const char 
 static int host_is_policy_thread(const struct shunt_host *host)
 {
     const struct policy *policy = of(host);
-    return policy->mode != MODE_NONE && pthread_equal(policy->thread, pthread_self());
+    return policy->mode != MODE_NONE && policy->thread == this_thread();
 }
 
 /* ------------------------------------------------------------------ life */

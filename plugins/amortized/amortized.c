@@ -19,8 +19,6 @@
  */
 #include <shunt/shunt.h>
 
-#include <stdio.h>
-
 enum { OVERHEAD_TARGET, WEIGHT, UNKNOWN_SWITCH, PARAM_COUNT };
 enum { STATE_SCHEMA = 1 };
 
@@ -211,8 +209,11 @@ static int decide(void *self, const struct shunt_ask *ask, struct shunt_answer *
     struct visit *visit = &it->visit[instance];
     double served = (double)served_ns(visit, start[ask->device], ask->now_ns);
     double owed = it->kappa * leaving_ns(it, ask, model, next);
-    (void)snprintf(decision->text, sizeof decision->text, "served %lld of %lld ms",
-                   (long long)(served * 1e-6), (long long)(owed * 1e-6));
+    shunt_text(decision, "served ");
+    shunt_text_number(decision, (int64_t)(served * 1e-6));
+    shunt_text(decision, " of ");
+    shunt_text_number(decision, (int64_t)(owed * 1e-6));
+    shunt_text(decision, " ms");
     if (queued[model] == 0 && visit->in_flight == 0) {
         return shunt_switch_to(decision, next, SHUNT_REASON_QUEUE_EMPTY);
     }

@@ -113,7 +113,7 @@ static int decide(void *self, const struct shunt_ask *ask, struct shunt_answer *
     for (uint32_t i = 0; i < answer->score_count; i++) {
         answer->scores[i] = host->exp((double)i) + host->random_unit(host, 1, ask->id + i);
     }
-    shunt_decision_text(&answer->decisions[0], "curious");
+    shunt_text(&answer->decisions[0], "curious");
     answer->decisions[0].recheck_at_ns = ask->now_ns + 1000000000;
     return shunt_stay(&answer->decisions[0], SHUNT_REASON_CUSTOM + 1);
 }

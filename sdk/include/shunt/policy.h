@@ -423,14 +423,34 @@ struct shunt_plugin {
 
 /* ------------------------------------------------------------------ helpers for decide */
 
-/* Copies as much of a literal or string as fits. */
-static inline void shunt_decision_text(struct shunt_decision *decision, const char *text)
+/* Appends as much of a string as fits to the decision's text. */
+static inline void shunt_text(struct shunt_decision *decision, const char *text)
 {
-    uint32_t i = 0;
-    for (; i < SHUNT_TEXT_MAX - 1 && text[i]; i++) {
-        decision->text[i] = text[i];
+    uint32_t used = 0;
+    while (used < SHUNT_TEXT_MAX - 1 && decision->text[used]) {
+        used++;
     }
-    decision->text[i] = '\0';
+    for (; used < SHUNT_TEXT_MAX - 1 && *text; used++) {
+        decision->text[used] = *text++;
+    }
+    decision->text[used] = '\0';
+}
+
+/* Appends a decimal number likewise. */
+static inline void shunt_text_number(struct shunt_decision *decision, int64_t value)
+{
+    char digits[24];
+    uint32_t at = sizeof(digits) - 1;
+    uint64_t left = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    digits[at] = '\0';
+    do {
+        digits[--at] = (char)('0' + left % 10);
+        left /= 10;
+    } while (left > 0);
+    if (value < 0) {
+        digits[--at] = '-';
+    }
+    shunt_text(decision, digits + at);
 }
 
 /* Fills a "stay" and returns 0, so that decide can end with it. */
