@@ -67,16 +67,18 @@ static void model_queue(struct core *core, uint32_t i)
 static void model_places(struct core *core, uint32_t i)
 {
     const struct core_model *m = &core->models[i];
-    uint64_t resident = 0;
+    uint64_t resident = 0, placements = 0;
     int64_t until = CORE_NEVER;
     for (uint32_t k = m->instance_first; k < m->instance_first + m->instance_count; k++) {
         const struct core_instance *in = &core->instances[k];
+        placements |= UINT64_C(1) << in->device;
         if (in->visiting) {
             resident |= UINT64_C(1) << in->device;
         }
         until = in->quarantined_until_ns < until ? in->quarantined_until_ns : until;
     }
     U64(RESIDENT_DEVICES) = resident;
+    U64(PLACEMENTS) = placements;
     I64(QUARANTINED_UNTIL_NS) = until;
     U64(VISITS) = core->model_counts[i].visits;
     I64(LAST_VISIT_NS) = m->last_visit_ns;

@@ -57,6 +57,7 @@ static inline void fixture_clear(struct fixture *f)
         FIXTURE_F64(f, DRAIN_MEAN_NS)[m] = (double)NAN;
         FIXTURE_F64(f, OUTPUT_TOKENS_MEAN)[m] = (double)NAN;
         FIXTURE_F64(f, WEIGHT)[m] = 1;
+        FIXTURE_U64(f, PLACEMENTS)[m] = (UINT64_C(1) << f->devices) - 1;
         FIXTURE_U32(f, MAX_CONCURRENCY)[m] = 1;
         FIXTURE_U32(f, FORCED_DEVICE)[m] = SHUNT_NONE;
         for (uint32_t tier = 0; tier < SHUNT_TIER_COUNT; tier++) {

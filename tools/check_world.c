@@ -152,6 +152,7 @@ static void fill_models(struct check_world *world)
         U32(world, FORCED_DEVICE)[m] = SHUNT_NONE;
         U32(world, MAX_CONCURRENCY)[m] = 1 + draw_below(world, 32);
         F64(world, WEIGHT)[m] = 1;
+        U64(world, PLACEMENTS)[m] = (UINT64_C(1) << world->devices) - 1;
         I64(world, QUARANTINED_UNTIL_NS)
         [m] = draw_below(world, 10) == 0 ? world->now_ns + CORE_NS_PER_S : 0;
     }

@@ -45,11 +45,12 @@ static int decide(void *self, const struct shunt_ask *ask, struct shunt_answer *
 {
     const int64_t *value = self;
     const int64_t *head = shunt_i64(ask->snapshot, SHUNT_COL_HEAD_ARRIVAL_NS);
+    const uint64_t *resident = shunt_u64(ask->snapshot, SHUNT_COL_RESIDENT_DEVICES);
+    const struct shunt_waiters waiters = shunt_waiters(ask->snapshot, ask->device);
     struct shunt_decision *decision = &answer->decisions[0];
     uint32_t first = SHUNT_NONE;
-    for (uint32_t i = 0; head && i < shunt_model_count(ask->snapshot); i++) {
-        int served = shunt_is_resident(ask->snapshot, i, ask->device) ||
-                     shunt_waits_for(ask->snapshot, i, ask->device);
+    for (uint32_t i = 0; head && resident && i < shunt_model_count(ask->snapshot); i++) {
+        int served = resident[i] >> ask->device & 1 || shunt_waits(&waiters, i);
         if (served && head[i] != INT64_MAX && (first == SHUNT_NONE || head[i] < head[first])) {
             first = i;
         }

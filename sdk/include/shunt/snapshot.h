@@ -196,25 +196,56 @@ static inline uint32_t shunt_sole_resident(const struct shunt_snapshot *snapshot
     return found;
 }
 
-/*
- * 1 if `model` waits and a switch on `device` could serve it: its queue is non-empty and no device
- * admits it, it has a placement here, is not quarantined, and no other device is bringing it in.
- */
-static inline int shunt_waits_for(const struct shunt_snapshot *snapshot, uint32_t model,
-                                  uint32_t device)
+/* The columns behind shunt_waits, looked up once for a walk over all models. */
+struct shunt_waiters {
+    const uint32_t *waiting;
+    const int64_t *quarantined;
+    const uint64_t *placements;
+    const uint32_t *target;
+    int64_t now_ns;
+    uint32_t device, device_count;
+};
+
+static inline struct shunt_waiters shunt_waiters(const struct shunt_snapshot *snapshot,
+                                                 uint32_t device)
 {
-    const uint32_t *waiting = shunt_u32(snapshot, SHUNT_COL_WAITING);
-    const int64_t *quarantined = shunt_i64(snapshot, SHUNT_COL_QUARANTINED_UNTIL_NS);
-    const uint32_t *target = shunt_u32(snapshot, SHUNT_COL_DEVICE_TARGET);
-    if (!waiting || !waiting[model] || (quarantined && quarantined[model] > snapshot->now_ns)) {
+    struct shunt_waiters waiters;
+    waiters.waiting = shunt_u32(snapshot, SHUNT_COL_WAITING);
+    waiters.quarantined = shunt_i64(snapshot, SHUNT_COL_QUARANTINED_UNTIL_NS);
+    waiters.placements = shunt_u64(snapshot, SHUNT_COL_PLACEMENTS);
+    waiters.target = shunt_u32(snapshot, SHUNT_COL_DEVICE_TARGET);
+    waiters.now_ns = snapshot->now_ns;
+    waiters.device = device;
+    waiters.device_count = shunt_device_count(snapshot);
+    return waiters;
+}
+
+/*
+ * 1 if `model` waits and a switch on the device could serve it: its queue is non-empty and no
+ * device admits it, it has a placement here, is not quarantined, and no other device is bringing
+ * it in.
+ */
+static inline int shunt_waits(const struct shunt_waiters *waiters, uint32_t model)
+{
+    if (!waiters->waiting || !waiters->waiting[model] ||
+        (waiters->quarantined && waiters->quarantined[model] > waiters->now_ns) ||
+        (waiters->placements && !(waiters->placements[model] >> (waiters->device & 63) & 1))) {
         return 0;
     }
-    for (uint32_t d = 0; target && d < shunt_device_count(snapshot); d++) {
-        if (d != device && target[d] == model) {
+    for (uint32_t d = 0; waiters->target && d < waiters->device_count; d++) {
+        if (d != waiters->device && waiters->target[d] == model) {
             return 0;
         }
     }
-    return shunt_instance_on(snapshot, model, device) != SHUNT_NONE;
+    return 1;
+}
+
+/* The same for a single model. */
+static inline int shunt_waits_for(const struct shunt_snapshot *snapshot, uint32_t model,
+                                  uint32_t device)
+{
+    struct shunt_waiters waiters = shunt_waiters(snapshot, device);
+    return shunt_waits(&waiters, model);
 }
 
 #endif
