@@ -2,8 +2,8 @@
  * The front against a scripted engine and a cell that does what the test says: statuses, routing,
  * renaming, clients that leave, slow clients, heartbeats, failures of engines.
  *
- * `test.unit.host.front --serve PORT ORIGIN` runs it as a plain proxy, for measurements of the HTTP
- * path alone.
+ * `test.unit.host.front --serve PORT ORIGIN [hold]` runs it as a plain proxy, or as a queue that
+ * never moves, for measurements of the HTTP path alone.
  */
 #include "host/http/front.h"
 #include "host/metrics.h"
@@ -673,10 +673,11 @@ static void requeued(void **state)
     expect(rig, fd, "200", "{}");
 }
 
-static int serve(unsigned port, const char *origin)
+static int serve(unsigned port, const char *origin, bool hold)
 {
     struct rig *rig = rig_make(port, "");
     (void)snprintf(rig->origin, sizeof rig->origin, "%s", origin);
+    rig->worker.cell->hold = hold;
     printf("ready %u\n", rig->port);
     (void)fflush(stdout);
     return loop_run(rig->worker.loop);
@@ -684,8 +685,8 @@ static int serve(unsigned port, const char *origin)
 
 int main(int argc, char **argv)
 {
-    if (argc == 4 && strcmp(argv[1], "--serve") == 0) {
-        return serve((unsigned)strtoul(argv[2], NULL, 10), argv[3]);
+    if (argc >= 4 && strcmp(argv[1], "--serve") == 0) {
+        return serve((unsigned)strtoul(argv[2], NULL, 10), argv[3], argc == 5);
     }
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
