@@ -157,7 +157,7 @@ static uint32_t longest_unvisited(const struct amortized *it, const struct shunt
 {
     const int64_t *visited = shunt_i64(ask->snapshot, SHUNT_COL_LAST_VISIT_NS);
     const int64_t *head = shunt_i64(ask->snapshot, SHUNT_COL_HEAD_ARRIVAL_NS);
-    const struct shunt_waiters waiters = shunt_waiters(ask->snapshot, ask->device);
+    const struct shunt_waiters waiters = shunt_find_waiters(ask->snapshot, ask->device);
     uint32_t best = SHUNT_NONE;
     double best_score = 0;
     for (uint32_t i = 0; visited && head && i < it->models; i++) {

@@ -46,7 +46,7 @@ static int decide(void *self, const struct shunt_ask *ask, struct shunt_answer *
     const int64_t *value = self;
     const int64_t *head = shunt_i64(ask->snapshot, SHUNT_COL_HEAD_ARRIVAL_NS);
     const uint64_t *resident = shunt_u64(ask->snapshot, SHUNT_COL_RESIDENT_DEVICES);
-    const struct shunt_waiters waiters = shunt_waiters(ask->snapshot, ask->device);
+    const struct shunt_waiters waiters = shunt_find_waiters(ask->snapshot, ask->device);
     struct shunt_decision *decision = &answer->decisions[0];
     uint32_t first = SHUNT_NONE;
     for (uint32_t i = 0; head && resident && i < shunt_model_count(ask->snapshot); i++) {

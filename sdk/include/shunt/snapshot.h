@@ -206,8 +206,8 @@ struct shunt_waiters {
     uint32_t device, device_count;
 };
 
-static inline struct shunt_waiters shunt_waiters(const struct shunt_snapshot *snapshot,
-                                                 uint32_t device)
+static inline struct shunt_waiters shunt_find_waiters(const struct shunt_snapshot *snapshot,
+                                                      uint32_t device)
 {
     struct shunt_waiters waiters;
     waiters.waiting = shunt_u32(snapshot, SHUNT_COL_WAITING);
@@ -244,7 +244,7 @@ static inline int shunt_waits(const struct shunt_waiters *waiters, uint32_t mode
 static inline int shunt_waits_for(const struct shunt_snapshot *snapshot, uint32_t model,
                                   uint32_t device)
 {
-    struct shunt_waiters waiters = shunt_waiters(snapshot, device);
+    struct shunt_waiters waiters = shunt_find_waiters(snapshot, device);
     return shunt_waits(&waiters, model);
 }
 
