@@ -5,6 +5,7 @@
 #include "base/arrivals.h"
 
 #include "base/random.h"
+#include "core/fmath.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -265,7 +266,7 @@ static void drawn_lengths(struct arrivals *a, struct source_state *s, const stru
 
 static double unit_gap(struct arrivals *a, struct source_state *s)
 {
-    return -log(random_unit(random_u64(a->options.seed, s->stream + STREAM_GAP, s->index)));
+    return -core_log(random_unit(random_u64(a->options.seed, s->stream + STREAM_GAP, s->index)));
 }
 
 static int poisson_next(struct arrivals *a, struct source_state *s)
@@ -295,7 +296,7 @@ static int fitted_next(struct arrivals *a, struct source_state *s)
         s->clock_s = s->phase_end_s;
         s->busy ^= 1;
         double unit = random_unit(random_u64(seed, s->stream + STREAM_PHASE, s->phase++));
-        s->phase_end_s += -log(unit) * fit->duration_s[s->busy];
+        s->phase_end_s += -core_log(unit) * fit->duration_s[s->busy];
     }
     s->next.t_ns = seconds_to_ns(s->clock_s * s->source->stretch);
     s->next.model = (uint32_t)s->source->model;
@@ -311,7 +312,7 @@ static void fitted_begin(struct arrivals *a, struct source_state *s)
     s->busy = random_unit(random_u64(seed, s->stream + STREAM_START, 0)) < busy_share;
     /* Exponential durations have no memory: what is left of the first is one more. */
     double unit = random_unit(random_u64(seed, s->stream + STREAM_PHASE, s->phase++));
-    s->phase_end_s = -log(unit) * fit->duration_s[s->busy];
+    s->phase_end_s = -core_log(unit) * fit->duration_s[s->busy];
 }
 
 static int row_read(struct arrivals *a, struct source_state *s)

@@ -5,6 +5,7 @@
 #include "base/dist.h"
 
 #include "base/random.h"
+#include "core/fmath.h"
 
 #include <assert.h>
 #include <math.h>
@@ -111,11 +112,16 @@ static double draw(struct draws *draws)
     return random_unit(random_u64(draws->key, 0, draws->next++));
 }
 
+/* The polar method (Marsaglia and Bray): no trigonometry, whose last digit differs by machine. */
 static double draw_normal(struct draws *draws)
 {
-    const double two_pi = 6.283185307179586;
-    double radius = sqrt(-2 * log(draw(draws)));
-    return radius * cos(two_pi * draw(draws));
+    for (;;) {
+        double x = 2 * draw(draws) - 1, y = 2 * draw(draws) - 1;
+        double square = x * x + y * y;
+        if (square > 0 && square < 1) {
+            return x * core_sqrt(-2 * core_log(square) / square);
+        }
+    }
 }
 
 /* Marsaglia and Tsang's squeeze for shape >= 1; below, the boost by a power of a uniform. */
@@ -123,17 +129,17 @@ static double draw_gamma(struct draws *draws, double shape)
 {
     double boost = 1;
     if (shape < 1) {
-        boost = pow(draw(draws), 1 / shape);
+        boost = core_pow(draw(draws), 1 / shape);
         shape += 1;
     }
-    double d = shape - 1.0 / 3, c = 1 / sqrt(9 * d);
+    double d = shape - 1.0 / 3, c = 1 / core_sqrt(9 * d);
     for (;;) {
         double x = draw_normal(draws), v = 1 + c * x;
         if (v <= 0) {
             continue;
         }
         v = v * v * v;
-        if (log(draw(draws)) < 0.5 * x * x + d - d * v + d * log(v)) {
+        if (core_log(draw(draws)) < 0.5 * x * x + d - d * v + d * core_log(v)) {
             return boost * d * v;
         }
     }
@@ -151,7 +157,7 @@ static double quantile(const struct dist *d, double u)
     }
     const struct dist_point *a = &d->points[i - 1], *b = &d->points[i];
     double part = (u - a->p) / (b->p - a->p);
-    return a->value > 0 ? a->value * pow(b->value / a->value, part)
+    return a->value > 0 ? a->value * core_pow(b->value / a->value, part)
                         : a->value + (b->value - a->value) * part;
 }
 
@@ -162,7 +168,7 @@ static double branch_sample(const struct dist *d, struct draws *draws)
     for (; i + 1 < d->branches_len && u >= d->branches[i].p; i++) {
         u -= d->branches[i].p;
     }
-    return -log(draw(draws)) * d->branches[i].value;
+    return -core_log(draw(draws)) * d->branches[i].value;
 }
 
 double dist_sample(const struct dist *d, uint64_t seed, uint64_t stream, uint64_t index)
@@ -174,12 +180,12 @@ double dist_sample(const struct dist *d, uint64_t seed, uint64_t stream, uint64_
     case DIST_DETERMINISTIC:
         return d->mean;
     case DIST_EXPONENTIAL:
-        return -log(draw(&draws)) * d->mean;
+        return -core_log(draw(&draws)) * d->mean;
     case DIST_HYPEREXPONENTIAL:
         return branch_sample(d, &draws);
     case DIST_LOGNORMAL: {
         double variance = log1p(d->cv * d->cv);
-        return d->mean * exp(sqrt(variance) * draw_normal(&draws) - variance / 2);
+        return d->mean * core_exp(core_sqrt(variance) * draw_normal(&draws) - variance / 2);
     }
     case DIST_GAMMA:
         return draw_gamma(&draws, 1 / (d->cv * d->cv)) * d->mean * d->cv * d->cv;
@@ -202,7 +208,7 @@ static double mean_of_points(const struct dist *d)
     for (size_t i = 1; i < d->points_len; i++) {
         double a = d->points[i - 1].value, b = d->points[i].value;
         double width = d->points[i].p - d->points[i - 1].p;
-        sum += width * (a > 0 && b > a ? (b - a) / log(b / a) : (a + b) / 2);
+        sum += width * (a > 0 && b > a ? (b - a) / core_log(b / a) : (a + b) / 2);
     }
     return sum;
 }

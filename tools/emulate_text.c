@@ -3,7 +3,7 @@
  */
 #include "tools/emulate_text.h"
 
-#include "base/random.h"
+#include "core/rng.h"
 
 #include <stdio.h>
 
@@ -21,7 +21,7 @@ size_t emulate_word(uint64_t key, uint64_t index, char word[EMULATE_WORD_MAX])
     if (index == 0) {
         return (size_t)snprintf(word, EMULATE_WORD_MAX, "%016llx", (unsigned long long)key);
     }
-    uint64_t bits = random_mix(key + index * UINT64_C(0x9e3779b97f4a7c15));
+    uint64_t bits = core_mix64(key + (index - 1) * UINT64_C(0x9e3779b97f4a7c15));
     word[0] = ' ';
     for (size_t i = 1; i < 5; i++, bits >>= 4) {
         word[i] = (i % 2 ? consonants : vowels)[bits & 15];
