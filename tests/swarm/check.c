@@ -209,6 +209,10 @@ static void check_end(struct world *world, const struct core_act_end *act)
         swarm_fail("I1: request %llu ends again (state %u, outcome %u)",
                    (unsigned long long)act->cookie, request->state, act->outcome);
     }
+    if (request->state == REQUEST_IN_FLIGHT && !request->held && act->dispatched == 0) {
+        queue_request(world, request); /* it went back when its engine was lost, and ends there */
+        request->touched = false;
+    }
     bool queued = request->state == REQUEST_QUEUED;
     if (queued != (act->dispatched == 0)) {
         swarm_fail("END of request %llu says dispatched %u", (unsigned long long)act->cookie,
@@ -357,7 +361,7 @@ static void check_ask(struct world *world, const struct core_act_ask *act)
         .device = act->device,
         .why = act->why,
     };
-    check_snapshot(world);
+    world->asked = true;
 }
 
 static void check_notify(struct world *world, const struct core_act_notify *act)
@@ -520,6 +524,9 @@ static void look(struct world *world, uint32_t r, bool may_end)
     if (!request->held) {
         request->aborted = false;
     }
+    for (uint32_t k = 0; k < SWARM_DEVICES_MAX; k++) { /* R2 was kept, and undone at once */
+        world->visit[world_instance(request->model, k)].due = 0;
+    }
     queue_request(world, request);
 }
 
@@ -576,6 +583,10 @@ void check_input_done(struct world *world, const struct core_input *input, int r
         if (world->request[r].touched) {
             look(world, r, kind == CORE_IN_COMPLETE && r == about);
         }
+    }
+    if (world->asked) {
+        check_snapshot(world);
+        world->asked = false;
     }
     if (kind == CORE_IN_OPERATOR && rc == 0 && input->u.op.operation == CORE_OP_STOP) {
         for (uint32_t m = 0; m < SWARM_MODELS_MAX; m++) {

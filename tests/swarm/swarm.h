@@ -260,6 +260,7 @@ struct world {
     struct swarm_ask answer[SWARM_ANSWERS_MAX]; /* ring of asks whose answers are on their way */
     uint32_t answer_at;
     bool draining; /* the operator's DRAIN is on */
+    bool asked;    /* an ASK came with this input: its snapshot is checked at the end */
     struct swarm_visit visit[SWARM_INSTANCES_MAX];
     uint32_t asks_at_once[SWARM_SLOTS_MAX][SWARM_DEVICES_MAX];
     int64_t state_ns[SWARM_DEVICES_MAX][SHUNT_DEVICE_STATE_COUNT];

@@ -574,7 +574,7 @@ static void on_step_end(struct world *world, const struct swarm_event *event)
         check_reset(world, world->present);
     }
     feed(world, &input, CORE_NONE);
-    if (dice_percent(&world->dice, 2)) { /* the same report once more */
+    if (!instance->stepping && dice_percent(&world->dice, 2)) { /* the same report once more */
         struct core_input again = input;
         if (feed(world, &again, CORE_NONE) != -ESTALE) {
             swarm_fail("a step reported twice is taken twice");
@@ -788,7 +788,10 @@ static void expect(struct world *world, struct core_input *input, int wanted, co
 /* Inputs that must be refused and change nothing. */
 static void on_poke(struct world *world)
 {
-    struct core_input input;
+    /* The first one still moves time on, which the hash may see. */
+    struct core_input input = input_of(CORE_IN_STEP);
+    input.u.step.switch_id = UINT64_MAX;
+    feed(world, &input, CORE_NONE);
     uint64_t ended = 0;
     for (uint32_t r = 0; r < world->request_count; r++) {
         if (world->request[r].state == REQUEST_ENDED && !world->request[r].held) {
@@ -877,6 +880,11 @@ static void on_live(struct world *world)
     input.u.op.operation = CORE_OP_RESUME;
     feed(world, &input, CORE_NONE);
     world->draining = false;
+    for (uint32_t s = 0; s < world->plan.slot_count; s++) {
+        input = input_of(CORE_IN_TIMER);
+        input.u.timer = (struct core_in_timer){s, CORE_TIMER_TICK, CORE_NEVER};
+        feed(world, &input, CORE_NONE); /* else ticks outnumber everything */
+    }
     if (!world->plan.guard.enabled) {
         slot_change(world, SHUNT_NONE, CORE_SLOT_SELECT);
     }
@@ -1080,7 +1088,9 @@ static void run(struct world *world)
             t = world->event[0].t_ns;
         }
         if (world->live_phase && limit == CORE_NEVER) {
-            limit = world->now_ns + world->plan.unit_ns * INT64_C(4000000);
+            /* Caps are per minute, whatever the unit. */
+            limit = world->now_ns + world->plan.unit_ns * INT64_C(4000000) +
+                    CORE_NS_PER_S * INT64_C(100000);
         }
         if (world->live_phase && all_ended(world)) {
             return;
