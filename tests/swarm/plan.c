@@ -191,6 +191,8 @@ static void plan_faults(struct plan *plan, struct dice *dice)
     if (dice_percent(dice, 15)) {
         plan->step_stuck = 30;
     }
+    plan->request_fail = 3;
+    plan->deadline = 5;
     plan->step_worst = (uint32_t)PICK(dice, 0, 30, 90);
     plan->step_max_units = (uint32_t)dice_range(dice, 1, 5);
     plan->cancel = dice_percent(dice, 40) ? (uint32_t)PICK(dice, 5, 30, 70) : 0;

@@ -108,6 +108,8 @@ struct plan {
     uint32_t step_stuck;     /* percent of failed out-steps that leave the memory stuck */
     uint32_t step_worst;     /* percent that take the whole time that they may */
     uint32_t step_max_units; /* other steps take 0 or 1 to so many units */
+    uint32_t request_fail;   /* percent of requests that their engine fails */
+    uint32_t deadline;       /* percent of requests that have one */
     uint32_t cancel;         /* percent of requests whose client leaves */
     uint32_t cancel_head;    /* cancellations aimed at the heads of queues */
     uint32_t engine_losses;
@@ -161,6 +163,7 @@ struct swarm_instance {
     uint32_t to_tier;
     uint32_t epoch; /* makes events of earlier steps void */
     uint32_t held;  /* places taken in the engine */
+    uint32_t told;  /* running requests that the engine told of; its driver keeps that fresh */
     int64_t device_bytes;
     int64_t host_bytes;
 };

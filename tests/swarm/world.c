@@ -582,6 +582,24 @@ static void on_step_end(struct world *world, const struct swarm_event *event)
     }
 }
 
+static void tell_running(struct world *world, uint32_t i, uint32_t tier, uint32_t running)
+{
+    struct core_input input = input_of(CORE_IN_ENGINE);
+    input.u.engine = (struct core_in_engine){
+        .instance = world->instance_index_of[i],
+        .tier = tier,
+        .device_bytes = -1,
+        .host_bytes = -1,
+        .running = running,
+        .waiting = SHUNT_NONE,
+        .kv_used_bytes = -1,
+        .kv_total_bytes = 0,
+        .prefix_hit_ratio = 0.5,
+    };
+    world->instance[i].told = running == SHUNT_NONE ? 0 : running;
+    feed(world, &input, CORE_NONE);
+}
+
 static void on_complete(struct world *world, const struct swarm_event *event)
 {
     struct swarm_request *request = &world->request[event->a];
@@ -594,7 +612,7 @@ static void on_complete(struct world *world, const struct swarm_event *event)
     complete->request = request->id;
     complete->outcome = request->aborted ? SHUNT_OUTCOME_CANCELLED : SHUNT_OUTCOME_COMPLETED;
     complete->output_tokens = dice_roll(dice, 100);
-    if (!request->aborted && !world->live_phase && dice_percent(dice, 3)) {
+    if (!request->aborted && !world->live_phase && dice_percent(dice, world->plan.request_fail)) {
         complete->outcome = SHUNT_OUTCOME_FAILED;
         if (!request->first_token && dice_percent(dice, 50)) {
             complete->retry = 1;
@@ -606,6 +624,9 @@ static void on_complete(struct world *world, const struct swarm_event *event)
     world->instance[request->instance].held--;
     bool live = request->state == REQUEST_IN_FLIGHT;
     feed(world, &input, event->a);
+    if (world->instance[request->instance].told != 0) {
+        tell_running(world, request->instance, SHUNT_NONE, world->instance[request->instance].held);
+    }
     if (live && complete->outcome == SHUNT_OUTCOME_COMPLETED) {
         world->completed++;
     }
@@ -666,22 +687,11 @@ static void on_news(struct world *world)
 {
     uint32_t index = dice_roll(&world->dice, world->instance_index_count);
     const struct swarm_instance *instance = &world->instance[world->instance_of[index]];
-    struct core_input input = input_of(CORE_IN_ENGINE);
-    input.u.engine = (struct core_in_engine){
-        .instance = index,
-        .tier = dice_percent(&world->dice, 50) ? SHUNT_NONE : instance->tier,
-        .device_bytes = -1,
-        .host_bytes = -1,
-        .running = dice_percent(&world->dice, 50) ? SHUNT_NONE : instance->held,
-        .waiting = SHUNT_NONE,
-        .kv_used_bytes = -1,
-        .kv_total_bytes = 0,
-        .prefix_hit_ratio = 0.5,
-    };
-    if (!world->device_up[world_instance_config(world, world->instance_of[index])->device]) {
-        return;
+    uint32_t i = world->instance_of[index];
+    if (world->device_up[world_instance_config(world, i)->device]) {
+        tell_running(world, i, dice_percent(&world->dice, 50) ? SHUNT_NONE : instance->tier,
+                     dice_percent(&world->dice, 50) ? SHUNT_NONE : instance->held);
     }
-    feed(world, &input, CORE_NONE);
 }
 
 static void on_operation(struct world *world)
@@ -834,7 +844,7 @@ static void on_arrival(struct world *world, uint32_t r)
         return;
     }
     struct core_input input = input_of(CORE_IN_REQUEST);
-    int64_t deadline = dice_percent(&world->dice, 5)
+    int64_t deadline = dice_percent(&world->dice, world->plan.deadline)
                            ? world->now_ns + world->plan.unit_ns * dice_range(&world->dice, 0, 30)
                            : 0;
     input.u.request = (struct core_in_request){
