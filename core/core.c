@@ -397,6 +397,7 @@ static void advance(struct core *core)
     /* A question that the passing of time has raised is put before anything else happens now. */
     if (core->asked == asked) {
         for (uint32_t i = 0; i < core->s.device_count; i++) {
+            core_visits_promised(core); /* settling may have begun visits that others end now */
             core_switch_progress(core, i);
         }
         core_background_progress(core);

@@ -856,7 +856,9 @@ static void probe_ok(struct core *core, uint32_t device, int64_t took_ns)
     struct core_model *m = &core->models[in->model];
     int64_t in_ns = in->in_ns + took_ns;
     core_learn(core, &core->costs[m->cost_row].in[sw->in_tier], in_ns, in->model);
-    if (sw->victim_count <= 1 && sw->out_cost_ns >= 0) {
+    /* A victim may have been removed by a reload since it left. */
+    bool known = sw->victim_count == 0 || sw->victim_first != CORE_NONE;
+    if (known && sw->victim_count <= 1 && sw->out_cost_ns >= 0) {
         uint32_t from = sw->victim_count == 0 ? CORE_NONE : core->instances[sw->victim_first].model;
         core_learn(core, core_pair_cell(core, from, in->model), sw->out_cost_ns + in_ns, in->model);
     }
@@ -888,6 +890,7 @@ static void target_ended(struct core *core, uint32_t instance, const struct core
 static void orphan_ended(struct core *core, uint32_t instance)
 {
     struct core_instance *at = &core->instances[instance];
+    core_why(core, at->device, SHUNT_WHY_SWITCH_FAILED); /* it can be named again */
     if (at->visiting && at->tier == SHUNT_TIER_RESIDENT) {
         core_instance_event(core, instance, CORE_EV_REOPEN);
         return;
