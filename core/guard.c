@@ -116,7 +116,7 @@ void core_guard_values_update(struct core *core)
              i = core->instances[i].next_on_device) {
             v->models += core->instances[i].fits;
             core_touch_model(core, core->instances[i].model);
-            core_set_add(&core->snap_slow, core->instances[i].model);
+            core_set_add(&core->snap_bounds, core->instances[i].model);
         }
         v->overtakes = guard->overtakes > 0 ? guard->overtakes : 4 * v->models;
         v->drain_ns = drain_ns;

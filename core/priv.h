@@ -444,7 +444,8 @@ struct core {
     uint32_t touched_devices;
     /* Rows of the snapshot that are not up to date. */
     struct core_set snap_models;
-    struct core_set snap_slow; /* bounds and parts of costs */
+    struct core_set snap_bounds;
+    struct core_set snap_parts; /* parts of costs */
     struct core_set snap_instances;
     struct core_set snap_costs;
     uint32_t snap_devices;

@@ -12,7 +12,8 @@ void core_snapshot_layout(struct core *core)
                    core->s.device_count, core->s.instance_count);
     for (uint32_t i = 0; i < core->s.model_count; i++) {
         core_set_add(&core->snap_models, i);
-        core_set_add(&core->snap_slow, i);
+        core_set_add(&core->snap_bounds, i);
+        core_set_add(&core->snap_parts, i);
         core_set_add(&core->snap_costs, i);
     }
     for (uint32_t i = 0; i < core->s.instance_count; i++) {
@@ -88,14 +89,18 @@ static void model_places(struct core *core, uint32_t i)
     I64(MAX_WAIT_NS) = m->max_wait_ns;
 }
 
-/* Bounds and parts of costs: they change with what is learned, not with every request. */
-static void model_slow(struct core *core, uint32_t i)
+/* Bounds and parts of costs change with what is learned, not with every request. */
+static void model_bounds(struct core *core, uint32_t i)
 {
-    const struct core_model_costs *costs = &core->costs[core->models[i].cost_row];
     struct core_bounds bounds;
     core_bounds_guaranteed(core, i, &bounds);
     I64(GAP_BOUND_NS) = bounds.gap_ns;
     I64(WAIT_BOUND_NS) = bounds.wait_ns;
+}
+
+static void model_parts(struct core *core, uint32_t i)
+{
+    const struct core_model_costs *costs = &core->costs[core->models[i].cost_row];
     for (uint32_t t = 0; t < SHUNT_TIER_COUNT; t++) {
         struct core_cost out;
         struct core_cost in;
@@ -198,9 +203,13 @@ const struct shunt_snapshot *core_snapshot(struct core *core)
         model_places(core, i);
         model_learned(core, i);
     }
-    while ((i = core_set_next(&core->snap_slow, 0, core->s.model_count)) != CORE_NONE) {
-        core_set_remove(&core->snap_slow, i);
-        model_slow(core, i);
+    while ((i = core_set_next(&core->snap_bounds, 0, core->s.model_count)) != CORE_NONE) {
+        core_set_remove(&core->snap_bounds, i);
+        model_bounds(core, i);
+    }
+    while ((i = core_set_next(&core->snap_parts, 0, core->s.model_count)) != CORE_NONE) {
+        core_set_remove(&core->snap_parts, i);
+        model_parts(core, i);
     }
     while ((i = core_set_next(&core->snap_instances, 0, core->s.instance_count)) != CORE_NONE) {
         core_set_remove(&core->snap_instances, i);

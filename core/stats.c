@@ -22,7 +22,7 @@ void core_learn(struct core *core, struct core_cost_cell *cell, int64_t sample_n
     core_cost_add(cell, sample_ns);
     core_set_add(&core->snap_costs, model);
     core->s.costs_gen++;
-    core_set_add(&core->snap_slow, model);
+    core_set_add(&core->snap_parts, model);
     core_touch_model(core, model);
     if (core->s.guard.visit_cap_ns == 0) {
         core_guard_values_update(core);
@@ -33,19 +33,23 @@ double core_switch_estimate_ns(const struct core *core, uint32_t from, uint32_t 
 {
     const struct core_instance *in = &core->instances[instance];
     const struct core_model_costs *to = &core->costs[core->models[in->model].cost_row];
-    const struct core_cost_cell *parts[2] = {&to->in[in->tier], NULL};
-    uint32_t count = 1;
-    if (from != CORE_NONE) {
-        const struct core_instance *victim = &core->instances[core->models[from].instance_first];
-        uint32_t tier = SHUNT_TIER_ASLEEP;
-        while (tier > SHUNT_TIER_STOPPED && !(victim->tiers >> tier & 1)) {
-            tier--;
-        }
-        parts[count++] = &core->costs[core->models[from].cost_row].out[tier];
+    const struct core_cost_cell *pair = core_pair_cell(core, from, in->model);
+    if (pair->count > 0) {
+        return pair->mean_ns;
     }
-    struct core_cost cost;
-    core_cost_combine(core_pair_cell(core, from, in->model), parts, count, &cost);
-    return cost.mean_ns;
+    if (to->in[in->tier].count == 0) {
+        return nan_value();
+    }
+    if (from == CORE_NONE) {
+        return to->in[in->tier].mean_ns;
+    }
+    const struct core_instance *victim = &core->instances[core->models[from].instance_first];
+    uint32_t tier = SHUNT_TIER_ASLEEP;
+    while (tier > SHUNT_TIER_STOPPED && !(victim->tiers >> tier & 1)) {
+        tier--;
+    }
+    const struct core_cost_cell *out = &core->costs[core->models[from].cost_row].out[tier];
+    return out->count > 0 ? out->mean_ns + to->in[in->tier].mean_ns : nan_value();
 }
 
 void core_cost_part(const struct core *core, uint32_t model, uint32_t tier, uint32_t part,
@@ -88,7 +92,7 @@ int core_cost_seed(struct core *core, uint32_t model, uint32_t tier, uint32_t pa
     core_cost_load(cell, prior);
     core_set_add(&core->snap_costs, model);
     core->s.costs_gen++;
-    core_set_add(&core->snap_slow, model);
+    core_set_add(&core->snap_parts, model);
     core_guard_values_update(core);
     core_settle(core);
     return 0;
