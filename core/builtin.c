@@ -30,6 +30,13 @@ void core_builtin_decide(const struct core *core, uint32_t device, struct shunt_
             best = i;
         }
     }
+    /* What has been decided is carried through: only requests that its own drain sent back can be
+     * older than those it was decided for. */
+    const struct core_device *d = &core->devices[device];
+    if (core_switch_undone(d) && d->sw.target != CORE_NONE &&
+        core->models[core->instances[d->sw.target].model].queue_len > 0) {
+        best = d->sw.target;
+    }
     memset(ret, 0, sizeof(*ret));
     ret->size = sizeof(*ret);
     ret->device = device;

@@ -349,13 +349,14 @@ void core_request_requeue(struct core *core, uint32_t index)
 {
     struct core_request *r = &core->requests[index];
     assert(r->state == CORE_REQUEST_FLIGHT);
+    bool drained = r->requeue != 0;
     engine_leave(core, index);
     r->requeue = 0;
     r->requeued++;
     r->wait_ns[CORE_WAIT_RETRY] += core->s.now_ns - r->dispatch_ns;
     core->model_counts[r->model].requeued++;
     enqueue(core, index);
-    if (!admitted_now(core, r->model)) {
+    if (!drained && !admitted_now(core, r->model)) {
         core_why_model(core, r->model, SHUNT_WHY_ARRIVAL);
     }
 }
