@@ -258,7 +258,11 @@ static void waiting_set(struct core *core, uint32_t model, bool waiting)
             gap_end(core, model);
         }
         for (uint32_t i = 0; i < m->instance_count; i++) {
-            core_touch_device(core, core->instances[m->instance_first + i].device);
+            const struct core_instance *in = &core->instances[m->instance_first + i];
+            core_touch_device(core, in->device);
+            if (waiting && in->gated && in->state == SHUNT_INSTANCE_RESIDENT) {
+                core_why(core, in->device, SHUNT_WHY_QUEUE_EMPTY); /* its gate has passed */
+            }
         }
     }
 }

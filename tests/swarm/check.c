@@ -382,8 +382,8 @@ static void check_visit(struct world *world, const struct core_rec_visit *visit)
     uint32_t free = batch_of(world, m) - min_u32(batch_of(world, m), world->instance[i].held);
     world->model[m].visited = true;
     world->visit[i] = (struct swarm_visit){
-        .open = true,
         .due = min_u32(k, min_u32(world->model[m].queued, free)),
+        .order = world->input_count,
     };
 }
 
@@ -624,6 +624,19 @@ void check_reset(struct world *world, uint32_t models)
     }
 }
 
+/* Whether a visit still owes a dispatch to a request that waited when it began. */
+static bool owes(const struct world *world, uint32_t m, const struct swarm_visit *visit)
+{
+    for (uint32_t r = 0; visit->due != 0 && r < world->request_count; r++) {
+        const struct swarm_request *request = &world->request[r];
+        if (request->state == REQUEST_QUEUED && request->model == m &&
+            request->order < visit->order) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Whether the model admits; and that an instance which says so is able to and does. */
 static bool check_admission(struct world *world, uint32_t m)
 {
@@ -642,9 +655,8 @@ static bool check_admission(struct world *world, uint32_t m)
                        view.tier, instance->tier);
         }
         if (!view.admitting) {
-            if (world->visit[i].due != 0 && world->model[m].queued != 0 && up &&
-                instance->tier == SHUNT_TIER_RESIDENT && instance->held < batch_of(world, m) &&
-                world->plan.strict) {
+            if (owes(world, m, &world->visit[i]) && up && instance->tier == SHUNT_TIER_RESIDENT &&
+                instance->held < batch_of(world, m) && world->plan.strict) {
                 swarm_fail("R2: a visit to model %u ended with %u dispatches due", m,
                            world->visit[i].due);
             }

@@ -205,8 +205,8 @@ struct swarm_slot {
 
 /* A visit that began at this instant: R2 is checked when the instant ends. */
 struct swarm_visit {
-    bool open;
-    uint32_t due; /* dispatches due */
+    uint32_t due;   /* dispatches due */
+    uint64_t order; /* of the input that began it */
 };
 
 struct swarm_event {
