@@ -52,7 +52,32 @@ static bool is_number(const char *text)
     return *text && strspn(text, "0123456789.+-% smhGiBKMT") == strlen(text);
 }
 
-/* The first `left` columns are text; numbers stand to the right. */
+/* Makes the first column as narrow as the terminal asks for, down to 16: its texts lose their
+ * middle. */
+static void table_shrink(struct table *table, size_t widths[COLUMNS_MAX])
+{
+    size_t total = 2 * (size_t)(table->columns - 1);
+    for (unsigned c = 0; c < table->columns; c++) {
+        total += widths[c];
+    }
+    if (total <= WIDTH) {
+        return;
+    }
+    size_t room = widths[0] > total - WIDTH + 16 ? widths[0] - (total - WIDTH) : 16;
+    for (unsigned r = 0; r < table->rows; r++) {
+        char *text = table->cells[r * table->columns];
+        size_t len = strlen(text);
+        if (len > room) {
+            size_t end = (room - 2) / 2;
+            size_t begin = room - 2 - end;
+            memcpy(text + begin, "..", 2);
+            memmove(text + begin + 2, text + len - end, end + 1);
+        }
+    }
+    widths[0] = widths[0] < room ? widths[0] : room;
+}
+
+/* Columns of numbers stand to the right. */
 static void table_print(struct table *table, FILE *out)
 {
     size_t widths[COLUMNS_MAX] = {0};
@@ -65,6 +90,9 @@ static void table_print(struct table *table, FILE *out)
             widths[c] = len > widths[c] ? len : widths[c];
             right[c] = right[c] && (r == 0 || is_number(text));
         }
+    }
+    if (table->cells) {
+        table_shrink(table, widths);
     }
     for (unsigned r = 0; table->cells && r < table->rows; r++) {
         char line[COLUMNS_MAX * (CELL_BYTES + 2) + 1];
@@ -162,9 +190,8 @@ void ctl_print_text(const json_t *answer, FILE *out)
 
 static void print_devices(const json_t *cell, FILE *out)
 {
-    static const char *const head[] = {"DEVICE",  "STATE",    "RESIDENT",  "MEMORY",
-                                       "SERVING", "DRAINING", "SWITCHING", "LINGERING",
-                                       "IDLE",    "SWITCHES", "FORCED"};
+    static const char *const head[] = {"DEVICE", "STATE",  "RESIDENT", "MEMORY",   "SERVE", "DRAIN",
+                                       "SWITCH", "LINGER", "IDLE",     "SWITCHES", "FORCED"};
     static const char *const states[] = {"serving", "draining", "switching", "lingering", "idle"};
     struct table table;
     size_t i;
@@ -193,7 +220,7 @@ static void print_devices(const json_t *cell, FILE *out)
         put(&table, 3, "%s", bytes_text(int_of(device, "held_bytes"), text));
         for (unsigned s = 0; s < 5; s++) {
             double share = json_number_value(json_object_get(times, states[s]));
-            put(&table, 4 + s, "%.1f %%", total > 0 ? 100 * share / total : 0);
+            put(&table, 4 + s, "%.1f%%", total > 0 ? 100 * share / total : 0);
         }
         put(&table, 9, "%lld", (long long)int_of(device, "switches"));
         put(&table, 10, "%lld", (long long)int_of(device, "visits_forced"));
@@ -218,8 +245,8 @@ static const char *model_state(const json_t *model)
 
 static void print_queues(const json_t *cell, FILE *out)
 {
-    static const char *const head[] = {"MODEL", "STATE",    "QUEUED",  "RUNNING", "OLDEST", "ETA",
-                                       "DONE",  "REJECTED", "EXPIRED", "FAILED",  "CUT"};
+    static const char *const head[] = {"MODEL", "STATE",   "QUEUED",  "RUN",    "OLDEST", "ETA",
+                                       "DONE",  "REFUSED", "EXPIRED", "FAILED", "CUT"};
     struct table table;
     size_t i;
     const json_t *model;
@@ -229,7 +256,7 @@ static void print_queues(const json_t *cell, FILE *out)
         char text[24];
         static const char *const counts[] = {"completed", "rejected", "expired", "failed", "cut"};
         table_row(&table);
-        put(&table, 0, "%.28s", text_of(model, "name"));
+        put(&table, 0, "%s", text_of(model, "name"));
         put(&table, 1, "%s", model_state(model));
         put(&table, 2, "%lld", (long long)int_of(model, "queued"));
         put(&table, 3, "%lld", (long long)int_of(model, "in_flight"));
@@ -257,7 +284,7 @@ static void print_bounds(const json_t *cell, FILE *out)
         char text[24];
         const json_t *bounds = json_object_get(model, "bounds");
         table_row(&table);
-        put(&table, 0, "%.28s", text_of(model, "name"));
+        put(&table, 0, "%s", text_of(model, "name"));
         put(&table, 1, "%lld", (long long)int_of(model, "visits"));
         put(&table, 2, "%s", seconds_text(json_object_get(model, "gap_max_s"), text));
         for (unsigned k = 0; k < 4; k++) {
@@ -305,8 +332,8 @@ void ctl_print_status(const json_t *answer, FILE *out)
 
 void ctl_print_models(const json_t *answer, FILE *out)
 {
-    static const char *const head[] = {"MODEL",  "DEVICE", "STATE",  "RUNNING",  "MEMORY",
-                                       "ENGINE", "PID",    "STARTS", "FAILURES", "PINNED"};
+    static const char *const head[] = {"MODEL",  "DEVICE", "STATE",  "RUN",   "MEMORY",
+                                       "ENGINE", "PID",    "STARTS", "FAILS", "PINNED"};
     struct table table;
     size_t i;
     size_t k;
@@ -320,7 +347,7 @@ void ctl_print_models(const json_t *answer, FILE *out)
         {
             char text[24];
             table_row(&table);
-            put(&table, 0, "%.24s", text_of(model, "name"));
+            put(&table, 0, "%s", text_of(model, "name"));
             put(&table, 1, "%.12s", text_of(instance, "device"));
             put(&table, 2, "%s", text_of(instance, "state"));
             put(&table, 3, "%lld", (long long)int_of(instance, "in_flight"));
