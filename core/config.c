@@ -350,6 +350,7 @@ static void build_instance(struct core *core, const struct core_instance_config 
         in->visit_next = CORE_NONE;
         in->visit_prev = CORE_NONE;
         in->visit_first_ns = CORE_NEVER;
+        in->busy_since_ns = CORE_NEVER;
         in->running = SHUNT_NONE;
         in->waiting = SHUNT_NONE;
         in->kv_used_bytes = -1;

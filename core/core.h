@@ -108,6 +108,7 @@ struct core_guard_config {
     int64_t drain_ns;             /* D; 0 = largest service_limit_ns */
     int64_t switch_limit_ns;      /* C: one whole switch after its drain, retries included; > 0 */
     int64_t answer_ns;            /* delta: deadline of an answer; > 0 */
+    int64_t recheck_min_ns;       /* a decision's recheck_at_ns is not earlier than this after it */
     uint32_t drain_mode;          /* SHUNT_DRAIN_FINISH or SHUNT_DRAIN_REQUEUE */
     uint32_t switches_per_minute; /* cap for voluntary switches a device; 0 = none */
     double switch_share_max;      /* cap for the share of time voluntary switches take; 0 = none */

@@ -206,7 +206,12 @@ static void apply_decision(struct core *core, uint32_t device, uint64_t ask_id, 
     uint32_t target =
         decision->action == SHUNT_SWITCH ? resolve(core, device, decision) : CORE_NONE;
     uint32_t verdict = CORE_VERDICT_APPLIED;
-    d->recheck_at_ns = decision->recheck_at_ns > core->s.now_ns ? decision->recheck_at_ns : 0;
+    /* A floor, or a policy could ask to be asked again every nanosecond. */
+    int64_t floor_ns = core->s.now_ns + core->s.guard.recheck_min_ns;
+    int64_t recheck_ns = decision->recheck_at_ns;
+    d->recheck_at_ns = recheck_ns <= core->s.now_ns ? 0
+                       : recheck_ns < floor_ns      ? floor_ns
+                                                    : recheck_ns;
     if (at_cap && (target == CORE_NONE || !core_guard_may_name(core, device, target))) {
         verdict = CORE_VERDICT_CLAMPED; /* R1: anything else is void now */
     } else if (decision->action == SHUNT_STAY || decision->action == SHUNT_LINGER) {

@@ -230,6 +230,8 @@ struct core_instance {
     uint32_t promised; /* 1: R2's dispatches are due */
     int64_t visit_start_ns;
     int64_t visit_first_ns; /* first dispatch; CORE_NEVER */
+    int64_t visit_busy_ns;  /* time with work in flight in the visit, up to busy_since_ns */
+    int64_t busy_since_ns;  /* work in flight since then without a break; CORE_NEVER */
     uint64_t visit_served;
     uint64_t quantum_requests;
     int64_t quantum_ns;

@@ -211,7 +211,9 @@ static void engine_enter(struct core *core, uint32_t index, uint32_t instance)
     r->state = CORE_REQUEST_FLIGHT;
     r->instance = instance;
     list_insert(core, &in->flight, index, in->flight.tail);
-    in->in_flight++;
+    if (in->in_flight++ == 0) {
+        in->busy_since_ns = core->s.now_ns;
+    }
     m->in_flight++;
     core->s.in_flight++;
     if (!m->busy) {
@@ -229,7 +231,10 @@ static void engine_leave(struct core *core, uint32_t index)
     struct core_instance *in = &core->instances[instance];
     struct core_model *m = &core->models[r->model];
     list_remove(core, &in->flight, index);
-    in->in_flight--;
+    if (--in->in_flight == 0) {
+        in->visit_busy_ns += core->s.now_ns - in->busy_since_ns;
+        in->busy_since_ns = CORE_NEVER;
+    }
     m->in_flight--;
     core->s.in_flight--;
     in->last_served_ns = core->s.now_ns;

@@ -180,6 +180,8 @@ static void instance_row(struct core *core, uint32_t i)
     U32(HOST_CACHED) = in->tier == SHUNT_TIER_STAGED || in->tier == SHUNT_TIER_SUSPENDED ||
                        in->tier == SHUNT_TIER_ASLEEP;
     I64(INSTANCE_VISIT_START_NS) = in->visiting ? in->visit_start_ns : 0;
+    I64(INSTANCE_BUSY_NS) = in->visit_busy_ns;
+    I64(INSTANCE_BUSY_SINCE_NS) = in->busy_since_ns;
     U32(EVICTABLE) = in->state == SHUNT_INSTANCE_RESIDENT && in->visiting && !in->pinned;
     for (uint32_t t = 0; t < SHUNT_TIER_COUNT; t++) {
         size_t at = (size_t)i * SHUNT_TIER_COUNT + t;

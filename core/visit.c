@@ -45,6 +45,8 @@ void core_visit_begin(struct core *core, uint32_t instance, const struct core_vi
     d->visits_list = instance;
     in->visit_start_ns = now;
     in->visit_first_ns = CORE_NEVER;
+    in->visit_busy_ns = 0;
+    in->busy_since_ns = in->in_flight > 0 ? now : CORE_NEVER;
     in->visit_served = 0;
     in->quantum_used = 0;
     in->quantum_requests = plan->quantum_requests;

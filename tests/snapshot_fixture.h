@@ -79,6 +79,7 @@ static inline void fixture_clear(struct fixture *f)
         FIXTURE_U32(f, INSTANCE_DEVICE)[i] = i / f->models;
         FIXTURE_U32(f, ENGINE_RUNNING)[i] = SHUNT_NONE;
         FIXTURE_U32(f, ENGINE_WAITING)[i] = SHUNT_NONE;
+        FIXTURE_I64(f, INSTANCE_BUSY_SINCE_NS)[i] = INT64_MAX;
     }
     for (uint32_t i = 0; i < (f->models + 1) * f->models; i++) {
         FIXTURE_F64(f, COST_MEAN_NS)[i] = (double)NAN;
@@ -167,6 +168,8 @@ static inline void fixture_resident(struct fixture *f, uint32_t model, uint32_t 
         FIXTURE_U32(f, INSTANCE_STATE)[i] = here ? SHUNT_INSTANCE_RESIDENT : SHUNT_INSTANCE_ASLEEP;
         FIXTURE_U32(f, INSTANCE_TIER)[i] = here ? SHUNT_TIER_RESIDENT : SHUNT_TIER_ASLEEP;
         FIXTURE_U32(f, INSTANCE_ADMITTING)[i] = here;
+        FIXTURE_I64(f, INSTANCE_BUSY_NS)[i] = 0; /* a visit begins */
+        FIXTURE_I64(f, INSTANCE_BUSY_SINCE_NS)[i] = INT64_MAX;
         uint64_t bit = UINT64_C(1) << device;
         FIXTURE_U64(f, RESIDENT_DEVICES)[m] &= ~bit;
         FIXTURE_U64(f, RESIDENT_DEVICES)[m] |= here ? bit : 0;

@@ -132,6 +132,8 @@ static void fill_devices(struct check_world *world)
         U32(world, INSTANCE_ADMITTING)[i] = here;
         U32(world, INSTANCE_PINNED)[i] = draw_below(world, 20) == 0;
         U32(world, EVICTABLE)[i] = here;
+        I64(world, INSTANCE_BUSY_NS)[i] = here ? draw_below(world, 1000000000) : 0;
+        I64(world, INSTANCE_BUSY_SINCE_NS)[i] = here ? world->now_ns : INT64_MAX;
     }
 }
 

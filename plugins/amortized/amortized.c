@@ -9,7 +9,7 @@
  * that works on batches drains for longer than it switches; kappa * C alone makes such a system
  * unstable.
  *
- * "Service" is time with work of a in flight, counted from its events, so that a device which
+ * "Service" is time with work of a in flight since its visit began, so that a device which
  * idled for an hour owes a new burst its full turn. The next model is the one unvisited for the
  * longest time (times its weight): with equal weights nobody waits for more than
  * (N-1) (kappa (C+d) + D) + N C, without any help from the host's guard.
@@ -20,7 +20,6 @@
 #include <shunt/shunt.h>
 
 enum { OVERHEAD_TARGET, WEIGHT, UNKNOWN_SWITCH, PARAM_COUNT };
-enum { STATE_SCHEMA = 1 };
 
 static const struct shunt_param_info params[PARAM_COUNT] = {
     SHUNT_DECLARE_REAL(1, "overhead_target",
@@ -35,23 +34,12 @@ static const struct shunt_param_info params[PARAM_COUNT] = {
                            "Cost assumed for a switch that has never been measured."),
 };
 
-/* Service that an instance has given in its present visit. */
-struct visit {
-    int64_t start_ns;
-    int64_t busy_ns; /* up to since_ns */
-    int64_t since_ns;
-    uint32_t in_flight;
-    uint32_t reserved; /* no padding: the bytes are saved as state */
-};
-
 struct amortized {
     const struct shunt_host *host;
     double kappa;
     double unknown_ns;
     double *weight; /* by model */
     uint32_t models, models_room;
-    struct visit *visit; /* by instance */
-    uint32_t instances, instances_room;
 };
 
 static void param_set(void *self, const struct shunt_params *set)
@@ -76,78 +64,16 @@ static int create(const struct shunt_host *host, const struct shunt_params *set,
     return 0;
 }
 
-/* Rebuilds the visits from the snapshot: what runs is taken to have run since its first dispatch.
- */
-static void on_resync(void *self, const struct shunt_snapshot *snapshot)
-{
-    struct amortized *it = self;
-    const uint32_t *model = shunt_u32(snapshot, SHUNT_COL_INSTANCE_MODEL);
-    const uint32_t *device = shunt_u32(snapshot, SHUNT_COL_INSTANCE_DEVICE);
-    const uint32_t *in_flight = shunt_u32(snapshot, SHUNT_COL_INSTANCE_IN_FLIGHT);
-    const uint32_t *latest = shunt_u32(snapshot, SHUNT_COL_DEVICE_MODEL);
-    const int64_t *start = shunt_i64(snapshot, SHUNT_COL_VISIT_START_NS);
-    const int64_t *first = shunt_i64(snapshot, SHUNT_COL_VISIT_FIRST_DISPATCH_NS);
-    for (uint32_t i = 0; i < it->instances; i++) {
-        it->visit[i] = (struct visit){.since_ns = snapshot->now_ns};
-        if (!model || !device || !in_flight || !latest || !start || !first) {
-            continue;
-        }
-        it->visit[i].in_flight = in_flight[i];
-        if (latest[device[i]] == model[i]) {
-            it->visit[i].start_ns = start[device[i]];
-            it->visit[i].busy_ns = first[device[i]] ? snapshot->now_ns - first[device[i]] : 0;
-        }
-    }
-}
-
+/* param_set brings the weights by the new indices. */
 static int models_changed(void *self, const struct shunt_snapshot *snapshot)
 {
     struct amortized *it = self;
     it->models = shunt_model_count(snapshot);
-    it->instances = shunt_instance_count(snapshot);
     if (it->models > it->models_room) {
         it->weight = it->host->alloc(it->host, it->models * sizeof *it->weight);
         it->models_room = it->weight ? it->models : 0;
     }
-    if (it->instances > it->instances_room) {
-        it->visit = it->host->alloc(it->host, it->instances * sizeof *it->visit);
-        it->instances_room = it->visit ? it->instances : 0;
-    }
-    if (it->models > it->models_room || it->instances > it->instances_room) {
-        return -1;
-    }
-    on_resync(it, snapshot); /* param_set brings the weights by the new indices */
-    return 0;
-}
-
-static void on_dispatch(void *self, const struct shunt_request_event *event)
-{
-    struct amortized *it = self;
-    if (event->instance < it->instances && it->visit[event->instance].in_flight++ == 0) {
-        it->visit[event->instance].since_ns = event->t_ns;
-    }
-}
-
-static void on_complete(void *self, const struct shunt_request_event *event)
-{
-    struct amortized *it = self;
-    if (event->instance < it->instances && it->visit[event->instance].in_flight > 0) {
-        struct visit *visit = &it->visit[event->instance];
-        if (--visit->in_flight == 0) {
-            visit->busy_ns += event->t_ns - visit->since_ns;
-        }
-    }
-}
-
-/* Service given in the present visit, up to now; forgets an earlier visit. */
-static int64_t served_ns(struct visit *visit, int64_t start_ns, int64_t now_ns)
-{
-    if (visit->start_ns != start_ns) {
-        visit->start_ns = start_ns;
-        visit->busy_ns = 0;
-        visit->since_ns = visit->since_ns > start_ns ? visit->since_ns : start_ns;
-    }
-    return visit->busy_ns + (visit->in_flight > 0 ? now_ns - visit->since_ns : 0);
+    return it->models > it->models_room ? -1 : 0;
 }
 
 /* The longest unvisited model, in units of its weight, that a switch on the device could serve;
@@ -193,9 +119,9 @@ static int decide(void *self, const struct shunt_ask *ask, struct shunt_answer *
     const uint32_t *resident = shunt_u32(ask->snapshot, SHUNT_COL_DEVICE_MODEL);
     const uint32_t *target = shunt_u32(ask->snapshot, SHUNT_COL_DEVICE_TARGET);
     const uint32_t *queued = shunt_u32(ask->snapshot, SHUNT_COL_QUEUE_LEN);
-    const int64_t *start = shunt_i64(ask->snapshot, SHUNT_COL_VISIT_START_NS);
+    const uint32_t *in_flight = shunt_u32(ask->snapshot, SHUNT_COL_INSTANCE_IN_FLIGHT);
     uint32_t next = longest_unvisited(it, ask, answer->scores, answer->score_count);
-    if (next == SHUNT_NONE || !resident || !queued || !start) {
+    if (next == SHUNT_NONE || !resident || !queued || !in_flight) {
         return shunt_stay(decision, SHUNT_REASON_NOTHING_WAITS);
     }
     if (target && target[ask->device] < it->models &&
@@ -204,18 +130,17 @@ static int decide(void *self, const struct shunt_ask *ask, struct shunt_answer *
     }
     uint32_t model = resident[ask->device];
     uint32_t instance = shunt_instance_on(ask->snapshot, model, ask->device);
-    if (instance >= it->instances || model >= it->models) {
+    if (instance == SHUNT_NONE || model >= it->models) {
         return shunt_switch_to(decision, next, SHUNT_REASON_LONGEST_UNVISITED);
     }
-    struct visit *visit = &it->visit[instance];
-    double served = (double)served_ns(visit, start[ask->device], ask->now_ns);
+    double served = (double)shunt_served_ns(ask->snapshot, instance);
     double owed = it->kappa * leaving_ns(it, ask, model, next);
     shunt_text(decision, "served ");
     shunt_text_number(decision, (int64_t)(served * 1e-6));
     shunt_text(decision, " of ");
     shunt_text_number(decision, (int64_t)(owed * 1e-6));
     shunt_text(decision, " ms");
-    if (queued[model] == 0 && visit->in_flight == 0) {
+    if (queued[model] == 0 && in_flight[instance] == 0) {
         return shunt_switch_to(decision, next, SHUNT_REASON_QUEUE_EMPTY);
     }
     if (served >= owed || (ask->why & SHUNT_WHY_VISIT_CAP)) {
@@ -225,53 +150,15 @@ static int decide(void *self, const struct shunt_ask *ask, struct shunt_answer *
     return shunt_stay(decision, SHUNT_REASON_WITHIN_QUANTUM);
 }
 
-/* A successor takes over the service given so far; what is in flight it has from on_resync. */
-static int state_save(void *self, const struct shunt_ostream *stream)
-{
-    const struct amortized *it = self;
-    return stream->write(stream, &it->instances, sizeof it->instances) ||
-                   stream->write(stream, it->visit, it->instances * sizeof *it->visit)
-               ? -1
-               : 0;
-}
-
-static int state_load(void *self, const struct shunt_istream *stream)
-{
-    struct amortized *it = self;
-    int64_t now_ns = it->host->now_ns(it->host);
-    uint32_t count = 0;
-    if (stream->schema != STATE_SCHEMA || shunt_read_all(stream, &count, sizeof count) ||
-        count != it->instances) {
-        return -1;
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        struct visit saved;
-        if (shunt_read_all(stream, &saved, sizeof saved) || saved.start_ns < 0 ||
-            saved.since_ns < 0 || saved.since_ns > now_ns || saved.busy_ns < 0 ||
-            saved.busy_ns > now_ns) {
-            return -1;
-        }
-        if (saved.start_ns == it->visit[i].start_ns && saved.in_flight == it->visit[i].in_flight) {
-            it->visit[i] = saved;
-        }
-    }
-    return 0;
-}
-
 static const struct shunt_policy_ops ops = {
     .size = sizeof ops,
     .create = create,
     .models_changed = models_changed,
-    .on_resync = on_resync,
-    .on_dispatch = on_dispatch,
-    .on_complete = on_complete,
     .decide = decide,
     .param_set = param_set,
-    .state_save = state_save,
-    .state_load = state_load,
 };
 
 SHUNT_POLICY_DEFINE("amortized", "1.0.0", "MIT",
                     "Stay long enough that switching costs a chosen share of device time, then go "
                     "to the longest unvisited queue.",
-                    0, 1, .ops = &ops, .params = params, .param_count = PARAM_COUNT);
+                    0, 0, .ops = &ops, .params = params, .param_count = PARAM_COUNT);

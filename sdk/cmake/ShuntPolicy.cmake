@@ -41,9 +41,12 @@ function(shunt_add_policy NAME)
     endif()
 
     if(EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/${NAME}.yaml")
-        add_custom_command(TARGET ${NAME} POST_BUILD
-            COMMAND ${CMAKE_COMMAND} -E copy_if_different
-                    "${CMAKE_CURRENT_SOURCE_DIR}/${NAME}.yaml" "${arg_OUTPUT_DIRECTORY}/${NAME}.yaml")
+        add_custom_command(OUTPUT "${arg_OUTPUT_DIRECTORY}/${NAME}.yaml"
+            COMMAND ${CMAKE_COMMAND} -E copy
+                    "${CMAKE_CURRENT_SOURCE_DIR}/${NAME}.yaml" "${arg_OUTPUT_DIRECTORY}/${NAME}.yaml"
+            DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/${NAME}.yaml")
+        add_custom_target(${NAME}.yaml ALL DEPENDS "${arg_OUTPUT_DIRECTORY}/${NAME}.yaml")
+        add_dependencies(${NAME} ${NAME}.yaml)
     endif()
     if(NOT arg_NO_INSTALL)
         install(TARGETS ${NAME} LIBRARY DESTINATION "${SHUNT_POLICY_INSTALL_DIR}")

@@ -196,6 +196,21 @@ static inline uint32_t shunt_sole_resident(const struct shunt_snapshot *snapshot
     return found;
 }
 
+/*
+ * Service that `instance` has given in its present visit, in nanoseconds: the time with requests in
+ * flight there, up to now. 0 where the host does not tell.
+ */
+static inline int64_t shunt_served_ns(const struct shunt_snapshot *snapshot, uint32_t instance)
+{
+    const int64_t *busy = shunt_i64(snapshot, SHUNT_COL_INSTANCE_BUSY_NS);
+    const int64_t *since = shunt_i64(snapshot, SHUNT_COL_INSTANCE_BUSY_SINCE_NS);
+    if (!busy || !since) {
+        return 0;
+    }
+    return busy[instance] +
+           (since[instance] < snapshot->now_ns ? snapshot->now_ns - since[instance] : 0);
+}
+
 /* The columns behind shunt_waits, looked up once for a walk over all models. */
 struct shunt_waiters {
     const uint32_t *waiting;
