@@ -32,6 +32,7 @@ struct engine_process {
     uint32_t port;
     struct event *ended;
     struct event *output;
+    int64_t grace_ns;
     struct loop_timer grace;
     struct ring ring;
 };
@@ -316,6 +317,7 @@ int engines_spawn(struct engines *engines, const struct engines_spawn *what, pid
     warden_add(engines->warden_fd, p->pid);
     p->running = true;
     p->stopping = false;
+    p->grace_ns = what->grace_ns;
     p->ring.last[0] = '\0';
     engines->count++;
     struct event_base *base = loop_base(engines->loop);
@@ -332,30 +334,30 @@ int engines_spawn(struct engines *engines, const struct engines_spawn *what, pid
     return 0;
 }
 
-static void process_stop(struct engine_process *p, int64_t grace_ns)
+static void process_stop(struct engine_process *p)
 {
     if (!p->stopping) {
         p->stopping = true;
         (void)kill(-p->pid, SIGTERM);
+        loop_timer_set(&p->grace, loop_now_ns(p->owner->loop) + p->grace_ns);
     }
-    loop_timer_set(&p->grace, loop_now_ns(p->owner->loop) + grace_ns);
 }
 
-int engines_stop(struct engines *engines, const char *key, int64_t grace_ns)
+int engines_stop(struct engines *engines, const char *key)
 {
     struct engine_process *p = process_find(engines, key);
     if (!p || !p->running) {
         return -ENOENT;
     }
-    process_stop(p, grace_ns);
+    process_stop(p);
     return 0;
 }
 
-void engines_stop_all(struct engines *engines, int64_t grace_ns)
+void engines_stop_all(struct engines *engines)
 {
     for (struct engine_process *p = engines->first; p; p = p->next) {
         if (p->running) {
-            process_stop(p, grace_ns);
+            process_stop(p);
         }
     }
 }

@@ -35,15 +35,16 @@ struct engines_spawn {
     const char *const *env;  /* likewise */
     uint32_t port_min;
     uint32_t port_max;
+    int64_t grace_ns; /* between SIGTERM and SIGKILL at its stop */
 };
 /* Starts a process on a free port. -EEXIST: key is running; -EADDRINUSE: no port free; -EINVAL and
  * errors of spawn, each with one line in `err`. */
 int engines_spawn(struct engines *engines, const struct engines_spawn *what, pid_t *ret_pid,
                   uint32_t *ret_port, char *err, size_t err_size);
 
-/* SIGTERM to the group, after grace_ns SIGKILL; `exited` follows. -ENOENT. */
-int engines_stop(struct engines *engines, const char *key, int64_t grace_ns);
-void engines_stop_all(struct engines *engines, int64_t grace_ns);
+/* SIGTERM to the group, after its grace SIGKILL; `exited` follows. -ENOENT. */
+int engines_stop(struct engines *engines, const char *key);
+void engines_stop_all(struct engines *engines);
 /* SIGKILL to all groups. */
 void engines_kill_all(struct engines *engines);
 

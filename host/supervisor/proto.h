@@ -35,18 +35,19 @@ enum proto_type {
     PROTO_DRAIN,
     /* Worker to supervisor. */
     PROTO_READY = 32,
-    PROTO_SPAWN,    /* port_min, port_max, argument count; key, model, arguments, environment */
-    PROTO_STOP,     /* grace_ns; key. EXITED follows */
+    PROTO_SPAWN, /* port_min, port_max, argument count, grace_ns of its stop; key, model, arguments,
+                    environment */
+    PROTO_STOP,  /* key. EXITED follows */
     PROTO_LOG_GET,  /* id, bytes; key */
     PROTO_RELOADED, /* descriptor with the configuration text now in force */
-    PROTO_STALLED,  /* a policy holds the loop: hash, id. The worker dies next */
-    PROTO_DRAINED,  /* the worker holds nothing any more and ends; the host may end */
+
+    PROTO_DRAINED, /* the worker holds nothing any more and ends; the host may end */
 };
 
 enum { PROTO_FLAG_FROM_CONFIG = 1 };
 
 /* Descriptors of a worker. */
-enum { PROTO_FD_CHANNEL = 3, PROTO_FD_CONFIG = 4, PROTO_FD_LISTEN = 5 };
+enum { PROTO_FD_CHANNEL = 3, PROTO_FD_CONFIG = 4, PROTO_FD_PAGE = 5, PROTO_FD_LISTEN = 6 };
 
 struct proto_message {
     uint32_t type;
