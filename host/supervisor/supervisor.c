@@ -669,7 +669,12 @@ int supervisor_run(const struct supervisor_options *options)
     s->config_fd = s->lock_fd = s->warden_fd = s->page_fd = -1;
     int status = STATUS_USAGE;
     if (read_config(s) == 0) {
-        say_init("supervisor", (enum say_level)s->config->log_level);
+        log_process("supervisor");
+        int opened = log_open(s->config->log_file, (enum log_level)s->config->log_level);
+        if (opened) {
+            (void)fprintf(stderr, "shunt serve: %s:%u: log_file: %s\n", s->config->file,
+                          config_line(s->config, "log_file"), strerror(-opened));
+        }
         if (s->config->survive) {
             (void)fprintf(stderr,
                           "shunt serve: %s:%u: survive: engines cannot be handed over to a later "
