@@ -40,6 +40,7 @@ struct recorder {
     uint64_t hash;
     uint64_t segment_len; /* since the last keyframe that began a segment */
     bool keyframe_due;
+    bool interrupted;
     bool segment_due;
     uint64_t lost; /* since the last record that went in */
     struct recorder_stats stats;
@@ -320,16 +321,23 @@ bool recorder_wants_keyframe(const struct recorder *recorder)
     return recorder->keyframe_due;
 }
 
+void recorder_interrupt(struct recorder *r)
+{
+    r->keyframe_due = true;
+    r->interrupted = true;
+}
+
 void *recorder_keyframe_begin(struct recorder *r, size_t bytes, int64_t t_ns)
 {
-    struct framed *f = record_begin(r, JOURNAL_KEYFRAME, bytes + 8, t_ns);
+    struct framed *f = record_begin(r, JOURNAL_KEYFRAME, bytes + RECORDER_KEYFRAME_HEAD - 8, t_ns);
     if (!f) {
         return NULL;
     }
     f->fresh_segment = r->segment_due;
-    memcpy(f + 1, &r->hash, 8);
+    uint64_t head[2] = {r->hash, !r->interrupted};
+    memcpy(f + 1, head, sizeof(head));
     r->open = f;
-    return (char *)(f + 1) + 8;
+    return (char *)(f + 1) + sizeof(head);
 }
 
 void recorder_keyframe_end(struct recorder *r)
@@ -337,6 +345,7 @@ void recorder_keyframe_end(struct recorder *r)
     bool fresh = r->segment_due;
     r->keyframe_due = false;
     r->segment_due = false;
+    r->interrupted = false;
     r->hash = 0;
     if (fresh) {
         r->segment_len = 0;
@@ -418,6 +427,7 @@ int recorder_create(const struct recorder_options *options, struct recorder **re
     }
     r->options = *options;
     r->keyframe_due = true;
+    r->interrupted = true;
     (void)pthread_mutex_init(&r->lock, NULL);
     (void)pthread_cond_init(&r->filled, NULL);
     r->directory = strdup(options->directory);

@@ -7,8 +7,9 @@
  * Payloads, in the order of the machine (the journal says which build wrote them):
  *   INPUT     u64 hash of the core's actions since the keyframe, before this input; the input, cut
  *             behind the member that its kind uses
- *   KEYFRAME  u64 hash before it; u64 bytes of the core; core_save; then for every filled slot
- *             u32 slot, u32 schema, u64 bytes, state
+ *   KEYFRAME  u64 hash before it; u64 1 if it follows from the inputs before it, 0 if the
+ *             configuration was replaced in between; u64 bytes of the core; core_save; then for
+ *             every filled slot that keeps state: u32 slot, u32 schema, u64 bytes, state
  */
 #ifndef HOST_WORKER_RECORDER_H
 #define HOST_WORKER_RECORDER_H
@@ -20,6 +21,9 @@
 #include <stdint.h>
 
 struct recorder;
+
+/* Bytes of a keyframe before core_save. */
+enum { RECORDER_KEYFRAME_HEAD = 24 };
 
 /* What journal records of inputs are made of; also for `shunt journal`. */
 struct recorder_input {
@@ -55,8 +59,10 @@ void recorder_destroy(struct recorder *recorder);
 
 /* Whether a keyframe is due: at the start, when a segment is full, after a gap. */
 bool recorder_wants_keyframe(const struct recorder *recorder);
-/* Begins a keyframe: room for `bytes` behind the frame, or NULL (dropped; it stays due). Fill it,
- * then recorder_keyframe_end. */
+/* The core was changed otherwise than by an input: a keyframe is due. */
+void recorder_interrupt(struct recorder *recorder);
+/* Begins a keyframe: room for `bytes` (its core's length, core, slots), or NULL (dropped; it stays
+ * due). Fill it, then recorder_keyframe_end. */
 void *recorder_keyframe_begin(struct recorder *recorder, size_t bytes, int64_t t_ns);
 void recorder_keyframe_end(struct recorder *recorder);
 
