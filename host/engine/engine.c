@@ -706,6 +706,11 @@ const char *engine_upstream_model(const struct engine *engine)
     return engine->model->upstream_model[0] ? engine->model->upstream_model : engine->model->name;
 }
 
+int64_t engine_stop_timeout_ns(const struct engine *engine)
+{
+    return engine->model->stop_timeout_ns;
+}
+
 pid_t engine_pid(const struct engine *engine)
 {
     return engine->pid;

@@ -135,6 +135,7 @@ const char *engine_origin(const struct engine *engine); /* "" while it has none 
 const char *engine_driver(const struct engine *engine);
 /* Name it serves the model under. */
 const char *engine_upstream_model(const struct engine *engine);
+int64_t engine_stop_timeout_ns(const struct engine *engine);
 pid_t engine_pid(const struct engine *engine);
 bool engine_attached(const struct engine *engine);
 uint32_t engine_instance(const struct engine *engine);

@@ -95,7 +95,7 @@ static void process_close(struct engine_process *p)
 /* Takes what the pipe holds; a bounded amount, so that a chatty engine starves nobody. */
 static void process_read(struct engine_process *p)
 {
-    char bytes[16384];
+    char bytes[8192];
     for (int turns = 0; turns < 16 && p->pipe >= 0; turns++) {
         ssize_t got = read(p->pipe, bytes, sizeof(bytes));
         if (got > 0) {

@@ -24,7 +24,7 @@ enum {
 enum proto_type {
     /* Supervisor to worker. */
     PROTO_HELLO = 1, /* restarts, run, flags (PROTO_FLAG_*), listeners (descriptors from
-                        PROTO_FD_LISTEN on), admin listeners behind them;
+                        PROTO_FD_LISTEN on);
                         hashes of quarantined policies */
     PROTO_ENGINE,    /* an engine that runs already: pid, port; key */
     PROTO_BEGIN,     /* everything is told */

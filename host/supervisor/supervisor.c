@@ -55,7 +55,6 @@ struct supervisor {
     int lock_fd;
     int listener[LISTENERS_MAX];
     uint32_t listener_count;
-    uint32_t admin_count;
     int warden_fd;
     int warden_pidfd;
     pid_t warden_pid;
@@ -185,21 +184,6 @@ static int open_listeners(struct supervisor *s)
             return fd;
         }
         s->listener[s->listener_count++] = fd;
-    }
-    char socket_address[256];
-    (void)snprintf(socket_address, sizeof(socket_address), "unix:%s", config->admin.socket);
-    const char *admin[] = {socket_address, config->admin.listen};
-    for (uint32_t i = 0; i < 2; i++) {
-        if (admin[i][0] == '\0') {
-            continue;
-        }
-        int fd = listen_open(admin[i], 0600, err, sizeof(err));
-        if (fd < 0) {
-            (void)fprintf(stderr, "shunt serve: %s:%u: admin: %s\n", config->file,
-                          config_line(config, i ? "admin.listen" : "admin.socket"), err);
-            return fd;
-        }
-        s->listener[s->listener_count + s->admin_count++] = fd;
     }
     return 0;
 }
@@ -442,7 +426,6 @@ static void greet(struct supervisor *s)
     s->out.number[1] = (int64_t)s->run;
     s->out.number[2] = s->options->from_config && !s->restarts ? PROTO_FLAG_FROM_CONFIG : 0;
     s->out.number[3] = s->listener_count;
-    s->out.number[4] = s->admin_count;
     for (uint32_t i = 0; i < s->quarantined_count; i++) {
         (void)proto_add(&s->out, s->quarantined[i]);
     }
@@ -559,7 +542,7 @@ static void worker_start(struct supervisor *s)
                                                                 {s->config_fd, PROTO_FD_CONFIG},
                                                                 {s->page_fd, PROTO_FD_PAGE}};
         uint32_t count = 3;
-        for (uint32_t i = 0; i < s->listener_count + s->admin_count; i++) {
+        for (uint32_t i = 0; i < s->listener_count; i++) {
             fds[count++] = (struct spawn_fd){s->listener[i], PROTO_FD_LISTEN + (int)i};
         }
         const char *argv[] = {"shunt", "serve", SPAWN_ROLE_WORKER, s->options->config_path, NULL};
@@ -638,10 +621,10 @@ static void supervisor_end(struct supervisor *s)
         (void)close(s->warden_pidfd);
     }
     (void)unlink(s->config->admin.socket);
-    for (uint32_t i = 0; i < s->listener_count + s->admin_count; i++) {
+    for (uint32_t i = 0; i < s->listener_count; i++) {
         char name[160];
         listen_name(s->listener[i], name, sizeof(name));
-        if (i < s->listener_count && strncmp(name, "unix:", 5) == 0) {
+        if (strncmp(name, "unix:", 5) == 0) {
             (void)unlink(name + 5);
         }
         (void)close(s->listener[i]);
