@@ -238,7 +238,10 @@ void cell_engines_swap(struct cell *cell, const struct layout *layout,
 
 int cell_engines_create(struct cell *cell, char *err, size_t err_size)
 {
-    return cell_engines_reload(cell, cell->layout, &cell->engines, err, err_size);
+    struct device_engine **engines = NULL;
+    int rc = cell_engines_reload(cell, cell->layout, &engines, err, err_size);
+    cell->engines = engines; /* also half made: cell_destroy frees it */
+    return rc;
 }
 
 void cell_engines_destroy(struct cell *cell)
