@@ -380,6 +380,7 @@ void answer_metrics(struct request *r)
     metric(&text, "emulate_requests_total", "counter", model, (double)e->requests);
     metric(&text, "emulate_aborted_total", "counter", model, (double)e->aborted);
     metric(&text, "emulate_refused_asleep_total", "counter", model, (double)e->refused_asleep);
+    metric(&text, "emulate_device_bytes", "gauge", model, (double)control_bytes(e));
     static const char *const states[] = {"awake", "weights_offloaded", "discard_all"};
     size_t now = !e->asleep ? 0 : e->level == 2 ? 2 : 1;
     text_print(&text, "# TYPE vllm:engine_sleep_state gauge\n");

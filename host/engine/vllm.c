@@ -93,7 +93,7 @@ static bool vllm_figures(struct span text, struct engine_figures *ret)
     }
     double queries = metric_sum(text, "vllm:prefix_cache_queries_total");
     double hits = metric_sum(text, "vllm:prefix_cache_hits_total");
-    double held = metric_sum(text, "emulate_device_bytes");
+    double held = metric_sum(text, "vllm:emulate_device_bytes");
     ret->running = count_of(running);
     ret->waiting = count_of(waiting);
     ret->kv_used_ratio = kv;
