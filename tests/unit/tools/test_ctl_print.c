@@ -74,7 +74,7 @@ static void status(void **state)
            "\"models\":[" MODEL "]}]}",
            (const char *const[]){"ready", "312 connections", "restarted 2 times", "amortized",
                                  "policy fifo was swapped in", "70.0%", "22.0 GiB", "a +1",
-                                 "resident", "1234567", "1 m 23 s", "2 h 00 m", "none", NULL});
+                                 "resident", "1234567", "83.2 s", "2 h 00 m", "none", NULL});
 }
 
 static void models(void **state)
