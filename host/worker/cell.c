@@ -325,6 +325,8 @@ static void on_probation_unset(struct loop_timer *timer)
     (void)cell_policy_confirm(cell, err, sizeof(err));
 }
 
+static void on_settled_check(struct loop_timer *timer);
+
 int cell_create(const struct cell_setup *setup, struct cell **ret_cell, char *err, size_t err_size)
 {
     struct cell *cell = calloc(1, sizeof(*cell));
@@ -340,6 +342,7 @@ int cell_create(const struct cell_setup *setup, struct cell **ret_cell, char *er
     (void)snprintf(cell->name, sizeof(cell->name), "%s", setup->config->cells[setup->index].name);
     cell->settle.run = on_settle;
     loop_timer_init(&cell->wake, cell->loop, on_wake);
+    loop_timer_init(&cell->settling, cell->loop, on_settled_check);
     loop_timer_init(&cell->poll, cell->loop, on_poll);
     loop_timer_init(&cell->probation, cell->loop, on_probation_unset);
     err[0] = '\0';
@@ -366,8 +369,13 @@ void cell_destroy(struct cell *cell)
     }
     loop_defer_cancel(cell->loop, &cell->settle);
     loop_timer_fini(&cell->wake);
+    loop_timer_fini(&cell->settling);
     loop_timer_fini(&cell->poll);
     loop_timer_fini(&cell->probation);
+    if (cell->recorder && cell->started) {
+        /* So that the last stretch of the journal has an end to be compared with. */
+        write_keyframe(cell, cell->last_ns);
+    }
     cell_policies_destroy(cell);
     recorder_destroy(cell->recorder);
     cell_engines_destroy(cell);
@@ -428,8 +436,6 @@ static void on_engine_settled(void *ctx, const struct engine_result *result)
     }
 }
 
-static void on_settled_check(struct loop_timer *timer);
-
 void cell_start(struct cell *cell, cell_started *started, void *ctx)
 {
     int64_t due = cell_now_ns(cell) + 10 * CORE_NS_PER_S;
@@ -438,13 +444,12 @@ void cell_start(struct cell *cell, cell_started *started, void *ctx)
     for (uint32_t i = 0; i < cell->layout->instance_count; i++) {
         engine_settle(cell->engines[i]->engine, due, on_engine_settled, cell->engines[i]);
     }
-    loop_timer_init(&cell->wake, cell->loop, on_settled_check);
-    loop_timer_set(&cell->wake, cell_now_ns(cell));
+    loop_timer_set(&cell->settling, cell_now_ns(cell));
 }
 
 static void on_settled_check(struct loop_timer *timer)
 {
-    struct cell *cell = (struct cell *)(void *)((char *)timer - offsetof(struct cell, wake));
+    struct cell *cell = (struct cell *)(void *)((char *)timer - offsetof(struct cell, settling));
     for (uint32_t i = 0; i < cell->layout->instance_count; i++) {
         if (!cell->engines[i]->settled) {
             loop_timer_set(timer, loop_now_ns(cell->loop) + 2000000);
@@ -454,8 +459,6 @@ static void on_settled_check(struct loop_timer *timer)
     for (uint32_t i = 0; i < cell->layout->instance_count; i++) {
         layout_set_tier(cell->layout, i, cell->engines[i]->settled_tier);
     }
-    loop_timer_fini(&cell->wake);
-    loop_timer_init(&cell->wake, cell->loop, on_wake);
     cell_begin(cell);
 }
 

@@ -89,6 +89,7 @@ struct cell {
     uint32_t fed_at, fed_len, fed_cap;
     struct loop_task settle;
     struct loop_timer wake;
+    struct loop_timer settling; /* looks until all engines have settled */
     struct loop_timer poll;
 
     struct entry *entries;
