@@ -217,7 +217,8 @@ def test_sleep_that_frees_nothing_is_stopped():
 
 def test_engine_killed_comes_back():
     with Host(TWO) as host:
-        ask(host, "a")
+        for name in ("a", "b", "a"):
+            ask(host, name)
         for pid in pids(host, "emulate"):
             os.kill(pid, signal.SIGKILL)
         wait_for("the loss is noticed", lambda: any(
