@@ -276,7 +276,7 @@ static struct core_bound_input bound_input(const struct core *core, uint32_t mod
         .dispatches_min = least > 0 && least < m->max_concurrency ? least : m->max_concurrency,
         .queue_max = m->queue_max,
         .max_concurrency = m->max_concurrency * m->instance_count,
-        .requeue = core->s.guard.drain_mode == SHUNT_DRAIN_REQUEUE,
+        .requeue = 1, /* a policy may choose this drain mode, whatever the operator's default */
         .age_ns = v->age_ns,
         .visit_cap_ns = v->visit_cap_ns,
         .drain_ns = v->drain_ns,

@@ -94,7 +94,7 @@ static void plan_models(struct plan *plan, struct dice *dice)
     }
     bool exclusive = dice_percent(dice, 40);
     uint32_t batch = (uint32_t)PICK(dice, 1, 1, 2, 4, 8);
-    uint32_t load = (uint32_t)PICK(dice, 4, 10, 30);
+    uint32_t load = (uint32_t)PICK(dice, 4, 10, 30, 60);
     bool limits = dice_percent(dice, 25);
     int64_t service_limit = dice_percent(dice, 85) ? unit * PICK(dice, 1, 2, 3, 6, 12) : 0;
     for (uint32_t m = 0; m < plan->model_count; m++) {
@@ -216,7 +216,7 @@ void plan_make(struct plan *plan, uint64_t seed)
     plan->seed = seed;
     plan->unit_ns = PICK(&dice, CORE_NS_PER_S, 1000000, 7);
     plan->strict = dice_percent(&dice, 70);
-    plan->horizon_ns = plan->unit_ns * PICK(&dice, 40, 120, 300);
+    plan->horizon_ns = plan->unit_ns * PICK(&dice, 40, 120, 300, 600);
     plan->slot_count = (uint32_t)dice_range(&dice, 1, SWARM_SLOTS_MAX);
     /* The theorem asks for in_flight_max to be no limit; lax runs may have it as one. */
     uint32_t in_flight_max = plan->strict ? 8 * SWARM_INSTANCES_MAX : 20;

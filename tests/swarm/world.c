@@ -455,6 +455,7 @@ static int configure(struct world *world, uint32_t present)
     after_input(world);
     if (rc == 0) {
         check_reset(world, present);
+        memset(world->visit, 0, sizeof(world->visit)); /* batches and K may be others now */
     }
     return rc;
 }
