@@ -1,6 +1,7 @@
 /* What all engines have in common: process, calls, steps, escalation. See engine.h. */
 #include "host/engine/engine_priv.h"
 
+#include "host/engine/owner.h"
 #include "host/say.h"
 
 #include <assert.h>
@@ -362,12 +363,15 @@ static void health_look(struct engine *engine);
 static void health_known(struct engine *engine, unsigned status, struct span body)
 {
     (void)body;
-    if (status >= 200 && status < 300) {
+    /* Where the operator says the address, as for a container, it is taken at its word. */
+    bool ours = engine->model->url[0] || owner_listens(engine->pid, engine->port);
+    if (status >= 200 && status < 300 && ours) {
         engine->starting = false;
         engine->driver->started(engine);
     } else if (engine_now_ns(engine) >= engine->step.phase_deadline_ns) {
-        engine_escalate(engine, "%s did not answer 200 within start_timeout_s",
-                        engine->model->health_path);
+        engine_escalate(engine, "%s did not answer 200 within start_timeout_s%s",
+                        engine->model->health_path,
+                        status == 200 ? ": another process holds its port" : "");
     } else {
         engine_again(engine, PAUSE_MAX_NS, health_look);
     }
@@ -415,6 +419,7 @@ void engine_spawned(struct engine *engine, pid_t pid, uint32_t port, int error, 
         return;
     }
     engine->pid = pid;
+    engine->port = port;
     int rc = address_of(engine, port, origin, sizeof(origin));
     rc = rc ? rc : engine_set_address(engine, origin);
     if (engine->step.kind == STEP_NONE || engine->step.escalating) {
@@ -545,6 +550,7 @@ void engine_adopt(struct engine *engine, pid_t pid, uint32_t port)
 {
     char origin[ENGINE_ORIGIN_MAX];
     engine->pid = pid;
+    engine->port = port;
     int rc = address_of(engine, port, origin, sizeof(origin));
     rc = rc ? rc : engine_set_address(engine, origin);
     if (rc) {

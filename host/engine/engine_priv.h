@@ -70,6 +70,7 @@ struct engine {
     char origin[ENGINE_ORIGIN_MAX];
     struct client *client;
     pid_t pid; /* 0: no process of ours */
+    uint32_t port;
     bool starting;
     bool stopping;
     bool resident;     /* as far as we know; for what an exit means */

@@ -173,6 +173,10 @@ static bool port_free(uint32_t port)
 /* The next port of the range that is free, in turn, so that a port rests before it comes again. */
 static uint32_t port_take(struct engines *engines, uint32_t min, uint32_t max)
 {
+    if (engines->port_next == 0) {
+        /* Hosts beside each other begin at different places. */
+        engines->port_next = min + (uint32_t)(((uint64_t)getpid() * 7919) % (max - min + 1));
+    }
     for (uint32_t tries = 0; tries <= max - min; tries++) {
         uint32_t port = engines->port_next;
         if (port < min || port > max) {

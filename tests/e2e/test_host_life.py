@@ -167,6 +167,10 @@ def test_swap_under_load():
         verify_journal(host)
 
 
+def in_flight(host):
+    return host.ctl("status")["requests"]
+
+
 def test_orderly_stop_drains():
     slow = {"token_ms": 20.0}
     with Host([model("a", preload=True, emulate=slow)]) as host:
@@ -176,10 +180,7 @@ def test_orderly_stop_drains():
             host.chat("a", max_tokens=40).status)) for _ in range(4)]
         for client in clients:
             client.start()
-        wait_for("requests are in flight", lambda: "\"in_flight\"" is None or any(
-            line for line in host.get("/metrics").body.decode().splitlines()
-            if line.startswith("shunt_requests_in_flight") and not line.endswith(" 0")) or
-            len(answers) == 0 and all(client.is_alive() for client in clients))
+        wait_for("requests are in flight", lambda: in_flight(host) == 4)
         assert host.stop() == 0
         for client in clients:
             client.join()
@@ -238,28 +239,65 @@ def test_bad_starts_are_refused():
             assert words in host.log.read_text(), host.log.read_text()
 
 
-def test_policy_that_stalls_is_quarantined():
-    hang = next(iter(sorted(BUILD.rglob("hang*.so"))), None) or \
-        next(iter(sorted(BUILD.rglob("stall*.so"))), None) or \
-        next(iter(sorted(BUILD.rglob("*loop*.so"))), None)
-    if hang is None:
-        print("skipped: no policy that stalls was built")
-        return
-    with Host(TWO, guard={"drain_s": 20.0, "switch_timeout_s": 20.0, "watchdog_s": 0.5}) as host:
+def quarantined(host):
+    return [line for line in host.log_lines() if line.get("event") == "policy_quarantined" and
+            line.get("process") == "supervisor"]
+
+
+def test_policies_that_stall_or_crash_are_quarantined():
+    guard = {"drain_s": 20.0, "switch_timeout_s": 20.0, "watchdog_s": 0.5}
+    for name in ("stalls", "crashes"):
+        policy = BUILD / "tests" / "policies" / f"{name}.so"
+        with Host(TWO, guard=guard) as host:
+            ask(host, "a")
+            before = sorted(pids(host, "emulate"))
+            host.ctl("policy", "swap", str(policy), check=False)
+            with contextlib.suppress(Exception):
+                host.chat("b", timeout=5)
+            wait_for("the policy is named", lambda: quarantined(host))
+            assert name in quarantined(host)[0]["text"]
+            wait_for("the host is back", host.is_ready)
+            ask(host, "a")
+            ask(host, "b")
+            assert set(before) <= set(pids(host, "emulate")), "engines were lost with the worker"
+            out = host.ctl("policy", "swap", str(policy), check=False)
+            assert out.returncode != 0 and "quarantine" in out.stdout + out.stderr, out
+            host.ctl("policy", "swap", "amortized")
+            ask(host, "a")
+            assert host.stop() == 0
+
+
+def test_policy_that_fails_its_layout_is_refused():
+    with Host(TWO) as host:
         ask(host, "a")
-        host.ctl("policy", "swap", str(hang), check=False)
-        with contextlib.suppress(Exception):
-            host.chat("b", timeout=5)
-        wait_for("the policy is named", lambda: any(
-            line.get("event") == "policy_quarantined" for line in host.log_lines()))
-        wait_for("the host is back", host.is_ready)
-        ask(host, "a")
+        out = host.ctl("policy", "swap", str(BUILD / "tests" / "policies" / "layout_fails.so"),
+                       check=False)
+        assert out.returncode != 0, out
         ask(host, "b")
         assert host.stop() == 0
+        verify_journal(host)
+
+
+def test_what_was_saved_outlives_a_restart():
+    with Host([model("a", resident=5.0), model("b", resident=5.0)]) as host:
+        host.ctl("policy", "swap", "amortized", "--save")
+        host.ctl("policy", "set", "overhead_target=0.2", "--save")
+        host.ctl("pin", "a")
+        assert host.stop() == 0
+        host.start()
+        shown = json.dumps(host.ctl("policy", "show"))
+        assert "amortized" in shown and "0.2" in shown, shown
+        assert host.stop() == 0
+        host.arguments = ["--from-config"]
+        host.start()
+        assert "amortized" not in json.dumps(host.ctl("policy", "show"))
+        assert host.stop() == 0
+        verify_journal(host)
 
 
 main(test_serves_two_models_and_stops, test_worker_killed_engines_stay,
      test_supervisor_killed_nothing_stays, test_reload_good_and_bad, test_swap_under_load,
      test_orderly_stop_drains, test_wake_fails_and_runs_out_of_memory,
      test_sleep_that_frees_nothing_is_stopped, test_engine_killed_comes_back,
-     test_bad_starts_are_refused, test_policy_that_stalls_is_quarantined)
+     test_bad_starts_are_refused, test_policies_that_stall_or_crash_are_quarantined,
+     test_policy_that_fails_its_layout_is_refused, test_what_was_saved_outlives_a_restart)
