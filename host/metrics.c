@@ -17,10 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#ifndef SHUNT_VERSION
-#define SHUNT_VERSION "1.0"
-#endif
-
 /* Upper limits of buckets in seconds; +Inf follows. Waits go from a warm engine to an hour behind
  * many switches; phases from an emulated sleep to a cold load; decide from 100 ns to its limit. */
 static const double buckets_wait[] = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1,    2,   5,

@@ -2,6 +2,7 @@
 #include "tools/verbs.h"
 
 #include "base/config.h"
+#include "host/check.h"
 #include "host/supervisor/spawn.h"
 #include "host/supervisor/supervisor.h"
 #include "host/supervisor/warden.h"
@@ -21,10 +22,9 @@ static int check(const char *path)
         }
         return VERB_USAGE;
     }
-    printf("%s: %u models on %u devices, no errors\n", path, config->model_count,
-           config->device_count);
+    int rc = check_print(config, stdout, stderr);
     config_free(config);
-    return VERB_DONE;
+    return rc ? VERB_USAGE : VERB_DONE;
 }
 
 int verb_serve(int argc, char **argv)
