@@ -23,7 +23,8 @@ skipped = []
 
 def host():
     models = [
-        shunt.model("alpha", max_concurrency=16),
+        shunt.model("alpha", max_concurrency=16,
+                    emulate={"args": ("--max-model-len", "4000000")}),
         shunt.model("beta", max_concurrency=16, heartbeat_s=1.0,
                     emulate={"wake_s": 0.5}),
         shunt.model("tiny", max_concurrency=1, queue_per_model=1),
@@ -120,7 +121,7 @@ def nginx_in_front():
     if not nginx:
         skipped.append("nginx is not installed")
         return
-    slow = {"wake_s": 12.0, "load_s": 0.2}
+    slow = {"wake_s": 12.0, "load_s": 12.0}
     models = [shunt.model("alpha", preload=True), shunt.model("beta", heartbeat_s=2.0, emulate=slow)]
     with shunt.Host(models) as instance:
         port = shunt.free_port()
