@@ -70,6 +70,7 @@ struct supervisor {
     struct event *worker_ended;
     struct peer *peer;
     bool ready_once;
+    bool drained; /* the worker said so */
     uint32_t restarts;
     int64_t worker_since_ns;
     int64_t backoff_ns;
@@ -398,6 +399,7 @@ static void on_message(void *ctx, const struct proto_message *m, int fd)
         break;
     case PROTO_DRAINED:
         say(SAY_INFO, "drained", "nothing is held any more; stopping the engines");
+        s->drained = true;
         stop_engines(s);
         break;
     default:
@@ -480,11 +482,16 @@ static void worker_died(struct supervisor *s, int status)
     peer_destroy(s->peer);
     s->peer = NULL;
     if (s->stage == STAGE_ENDING) {
+        if (s->drained && status != 0) {
+            say(SAY_ERROR, "worker_died", "the worker had drained, but ended with wait status %d",
+                status);
+            s->status = STATUS_FAILED;
+        }
         end_if_over(s);
         return;
     }
     bool orderly = WIFEXITED(status);
-    if (!s->ready_once && orderly) {
+    if (!s->ready_once && orderly && atomic_load(&s->page->calling) == 0) {
         /* It has said why, in one line: a start that cannot succeed is not tried again. */
         s->status = WEXITSTATUS(status) == STATUS_USAGE ? STATUS_USAGE : STATUS_FAILED;
         stop_engines(s);
@@ -492,9 +499,7 @@ static void worker_died(struct supervisor *s, int status)
     }
     say(SAY_ERROR, "worker_died", "the worker ended with %s %d; its connections are lost",
         orderly ? "status" : "signal", orderly ? WEXITSTATUS(status) : WTERMSIG(status));
-    if (!orderly) {
-        quarantine_culprit(s);
-    }
+    quarantine_culprit(s); /* also after exit(): a policy may have called it */
     if (s->stage == STAGE_DRAINING) {
         s->status = STATUS_FAILED;
         stop_engines(s);
