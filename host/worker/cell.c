@@ -11,7 +11,8 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define POLL_NS (5 * CORE_NS_PER_S)
+#define POLL_NS       (5 * CORE_NS_PER_S)
+#define POLL_DRAIN_NS (CORE_NS_PER_S / 100)
 
 /* ------------------------------------------------------------------ driving */
 
@@ -92,6 +93,20 @@ void cell_feed(struct cell *cell, const struct core_input *input)
 }
 
 /* Nothing more at this instant: timers fire and requests go out. */
+/* A drain may wait for nothing but the engine's own count, and what was asked last is then out of
+ * date: asks soon instead of at the next round. */
+static void hurry_poll(struct cell *cell)
+{
+    int64_t soon = cell_now_ns(cell) + POLL_DRAIN_NS;
+    for (uint32_t i = 0; i < cell->layout->instance_count && cell->poll.due_ns > soon; i++) {
+        struct core_instance_view view;
+        if (core_instance_view(cell->core, i, &view) == 0 &&
+            view.state == SHUNT_INSTANCE_DRAINING && view.in_flight == 0) {
+            loop_timer_set(&cell->poll, soon);
+        }
+    }
+}
+
 static void on_settle(struct loop_task *task)
 {
     struct cell *cell = (struct cell *)(void *)((char *)task - offsetof(struct cell, settle));
@@ -114,6 +129,7 @@ static void on_settle(struct loop_task *task)
     } else {
         loop_timer_set(&cell->wake, wake);
     }
+    hurry_poll(cell);
 }
 
 static void on_wake(struct loop_timer *timer)
@@ -129,11 +145,12 @@ static void on_poll(struct loop_timer *timer)
     for (uint32_t i = 0; i < cell->layout->instance_count; i++) {
         struct core_instance_view view;
         if (core_instance_view(cell->core, i, &view) == 0 &&
-            view.state == SHUNT_INSTANCE_RESIDENT) {
+            (view.state == SHUNT_INSTANCE_RESIDENT || view.state == SHUNT_INSTANCE_DRAINING)) {
             engine_poll(cell->engines[i]->engine);
         }
     }
     loop_timer_set(timer, cell_now_ns(cell) + POLL_NS);
+    hurry_poll(cell);
 }
 
 /* ------------------------------------------------------------------ what drive calls */
