@@ -23,9 +23,7 @@ static bool possible(const struct core *core, uint32_t instance, uint32_t kind, 
         return false;
     }
     if (kind == SHUNT_DEMOTE) {
-        return tier < in->tier && /* a colder tier may hold more of the device than a warmer one */
-               in->device_bytes[tier] - in->device_held <= core_device_free(core, in->device) &&
-               in->host_bytes[tier] - in->host_held <= core_host_free(core);
+        return tier < in->tier && in->host_bytes[tier] - in->host_held <= core_host_free(core);
     }
     return kind == SHUNT_PREFETCH && tier > in->tier && (in->edges_prefetch >> tier & 1) &&
            !forced(d) &&
