@@ -521,7 +521,7 @@ void engine_step(struct engine *engine, enum core_step step, uint32_t from_tier,
         break;
     case CORE_STEP_COUNT:
     default:
-        assert(!"a step of the core");
+        assert(false);
     }
 }
 

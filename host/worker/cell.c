@@ -554,7 +554,11 @@ int cell_reload(struct cell *cell, const struct config *config, char *err, size_
         rc = cell_policy_reload(cell, config, next, err, err_size);
     }
     if (!rc) {
-        /* Tiers of instances that the core knows already are its own affair. */
+        /* Tiers of instances that the core knows already are its own affair. The inputs that
+         * follow from it come in there already, and stand behind a keyframe of their own. */
+        if (cell->recorder) {
+            recorder_interrupt(cell->recorder);
+        }
         cell_drive_begin(cell);
         rc = drive_configure(cell->drive, &next->core, cell_time_ns(cell), &error);
         if (rc) {
@@ -566,8 +570,6 @@ int cell_reload(struct cell *cell, const struct config *config, char *err, size_
                                : rc == -EBUSY ? "a model that would go is in use; unload it first"
                                               : strerror(-rc));
             }
-        } else if (cell->recorder) {
-            recorder_interrupt(cell->recorder);
         }
         cell_drive_end(cell);
     }

@@ -222,7 +222,7 @@ void cell_request_action(struct cell *cell, const struct core_action *action)
     case CORE_ACT_NOTIFY:
     case CORE_ACT_RECORD:
     case CORE_ACT_KIND_COUNT:
-        assert(!"not about a request");
+        assert(false); /* not about a request */
     }
 }
 

@@ -167,6 +167,20 @@ def test_swap_under_load():
         verify_journal(host)
 
 
+def test_reload_under_load():
+    with Host(TWO) as host:
+        load = Load(host, ["a", "b"])
+        load.start()
+        for _ in range(4):
+            seen = len(load.answers)
+            host.process.send_signal(signal.SIGHUP)
+            wait_for("answers after the reload", lambda: len(load.answers) > seen + 2)
+        load.end()
+        assert load.errors == [] and set(load.answers) == {200}, (load.errors, load.answers)
+        assert host.stop() == 0
+        verify_journal(host)
+
+
 def in_flight(host):
     return host.ctl("status")["requests"]
 
@@ -296,7 +310,7 @@ def test_what_was_saved_outlives_a_restart():
 
 
 main(test_serves_two_models_and_stops, test_worker_killed_engines_stay,
-     test_supervisor_killed_nothing_stays, test_reload_good_and_bad, test_swap_under_load,
+     test_supervisor_killed_nothing_stays, test_reload_good_and_bad, test_swap_under_load, test_reload_under_load,
      test_orderly_stop_drains, test_wake_fails_and_runs_out_of_memory,
      test_sleep_that_frees_nothing_is_stopped, test_engine_killed_comes_back,
      test_bad_starts_are_refused, test_policies_that_stall_or_crash_are_quarantined,
