@@ -10,6 +10,7 @@
 #include "core/core.h"
 #include "host/worker/recorder.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
@@ -247,16 +248,57 @@ static int cat(const char *path)
     return rc < 0 ? VERB_FAILED : VERB_DONE;
 }
 
+static int is_segment(const struct dirent *entry)
+{
+    size_t length = strlen(entry->d_name), suffix = strlen(".journal");
+    return length > suffix && strcmp(entry->d_name + length - suffix, ".journal") == 0;
+}
+
+static int is_visible(const struct dirent *entry)
+{
+    return entry->d_name[0] != '.';
+}
+
+/* Runs `read` on a cell's journal, or on those of all cells when `path` is the folder above them.
+ */
+static int each_cell(const char *path, int (*read)(const char *path))
+{
+    struct dirent **entries = NULL;
+    int segments = scandir(path, &entries, is_segment, alphasort);
+    for (int i = 0; i < segments; i++) {
+        free(entries[i]);
+    }
+    free(entries);
+    if (segments != 0) {
+        return read(path); /* a cell, one segment's file, or an error that it names */
+    }
+    int cells = scandir(path, &entries, is_visible, alphasort);
+    int worst = VERB_DONE;
+    for (int i = 0; i < cells; i++) {
+        char cell[4096];
+        (void)snprintf(cell, sizeof(cell), "%s/%s", path, entries[i]->d_name);
+        int result = read(cell);
+        worst = result > worst ? result : worst;
+        free(entries[i]);
+    }
+    free(entries);
+    if (cells <= 0) {
+        (void)fprintf(stderr, "shunt journal: %s: no journal in this folder\n", path);
+        return VERB_USAGE;
+    }
+    return worst;
+}
+
 int verb_journal(int argc, char **argv)
 {
     if (argc != 3) {
         return verb_usage("journal", "wants verify or cat, and a folder or segment");
     }
     if (strcmp(argv[1], "verify") == 0) {
-        return verify(argv[2]);
+        return each_cell(argv[2], verify);
     }
     if (strcmp(argv[1], "cat") == 0) {
-        return cat(argv[2]);
+        return each_cell(argv[2], cat);
     }
     return verb_usage("journal", "there is no \"%s\"", argv[1]);
 }
