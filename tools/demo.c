@@ -245,9 +245,15 @@ static int check_policy(struct demo *d)
     return rc;
 }
 
+/* Ready, and every engine has loaded: one is resident, the others sleep. */
 static bool host_ready(struct demo *d)
 {
-    return d->status.ready;
+    size_t loaded = 0;
+    for (size_t i = 0; i < DEMO_MODELS; i++) {
+        const char *state = d->status.models[i].state;
+        loaded += strcmp(state, "asleep") == 0 || strcmp(state, "resident") == 0;
+    }
+    return d->status.ready && loaded == DEMO_MODELS;
 }
 
 static int start_host(struct demo *d)
@@ -258,7 +264,8 @@ static int start_host(struct demo *d)
     int rc = demo_config_write(d, "shunt.cfg", first_policy);
     rc = rc ? rc : demo_child_start(d, &d->host, argv, NULL);
     rc = rc ? rc : demo_host_watch(d);
-    rc = rc ? rc : demo_wait(d, host_ready, 120, "the engines to start");
+    rc =
+        rc ? rc : demo_wait(d, host_ready, 60 + 120 / d->options.time_scale, "the engines to load");
     if (rc == 0 && !demo_host_answers(d, "/readyz")) {
         rc = demo_fail(d, -EPROTO, "the host says that it is ready, but GET /readyz fails");
     }
@@ -407,16 +414,17 @@ static void say_plan(struct demo *d)
 {
     const struct demo_stretch *s = &d->stretch;
     const struct demo_model *m = demo_models;
-    demo_say(d,
-             "Three models, one emulated GPU with room for one of them: %s, %s, %s.\n"
-             "Served as on an H800, %d requests at a time; a switch (sleep, wake) costs %.0f to "
-             "%.0f s.\n",
-             m[0].name, m[1].name, m[2].name, DEMO_BATCH, m[0].sleep_s + m[2].wake_s,
-             m[0].sleep_s + m[1].wake_s);
+    demo_say_wrapped(d,
+                     "Three models share one emulated GPU that has room for one: %s, %s and %s. "
+                     "They are served as on an H800, %d requests at a time; to switch, one goes to "
+                     "sleep and another wakes, %.0f to %.0f s.",
+                     m[0].name, m[1].name, m[2].name, DEMO_BATCH, m[0].sleep_s + m[2].wake_s,
+                     m[0].sleep_s + m[1].wake_s);
     demo_say_wrapped(d,
                      "Arrivals: %s. %" PRIu64 " requests (%" PRIu64 ", %" PRIu64 ", %" PRIu64
-                     ") in %.0f s: their times are multiplied by %.2f, so that the work they bring "
-                     "is %.0f %% of the device, switches not counted.",
+                     ") in %.0f s: their times are multiplied by %.2f, so that the work they "
+                     "bring, in full batches, "
+                     "is %.0f%% of the device, switches not counted.",
                      s->source, s->total, s->requests[0], s->requests[1], s->requests[2],
                      s->length_s, s->stretch, 100 * s->load);
     demo_say(d, "Time runs %g times as fast; what is printed is in seconds of the trace.\n",
@@ -448,9 +456,7 @@ static int perform(struct demo *d)
     demo_say(d, "1. The host starts: each engine loads once and is put to sleep.");
     rc = start_host(d);
     if (rc == 0) {
-        demo_say(d,
-                 "2. A burst of %d requests over all models, so that the host has met every "
-                 "switch.",
+        demo_say(d, "2. A burst of %d requests over all models: the host meets every switch.",
                  DEMO_MODELS * DEMO_BURST_EACH);
     }
     rc = rc ? rc : burst(d, 0, "burst");
@@ -468,8 +474,8 @@ static int perform(struct demo *d)
     rc = rc ? rc : demo_host_ask(d, "/policy/confirm", json_object(), NULL);
     if (rc == 0) {
         demo_say(d,
-                 "   `shunt ctl policy swap %s` took %.0f ms (real) while %" PRIu64
-                 " requests waited and %" PRIu64 " ran;\n   %" PRIu64
+                 "   `shunt ctl policy swap %s` took %.0f ms (real), with %" PRIu64
+                 " requests waiting\n   and %" PRIu64 " running; %" PRIu64
                  " of %d answered, none lost.\n",
                  d->policy, d->swap.took_real_ms, d->swap.waiting, d->swap.running,
                  d->burst[1].completed, DEMO_MODELS * DEMO_BURST_EACH);

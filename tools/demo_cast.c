@@ -53,7 +53,6 @@ static void write_model(const struct demo *d, FILE *file, const struct demo_mode
                   "\"stopped\" ];\n"
                   "    host_memory_gib = { asleep = %.1f; };  max_concurrency = %d;  preload = "
                   "true;\n"
-                  "    queue_per_model = 100000;\n"
                   "    emulate = { load_s = %.1f; sleep_s = %.1f; wake_s = %.1f;\n"
                   "                args = [ \"--service\", \"%s\", \"--time-scale\", \"%g\" ]; }; "
                   "}%s\n",
@@ -61,8 +60,8 @@ static void write_model(const struct demo *d, FILE *file, const struct demo_mode
                   d->options.time_scale, last ? " );" : ",");
 }
 
-/* One connection a request that waits, as far as descriptors go. */
-static unsigned connections_max(const struct demo *d)
+/* Room for all requests to wait at once, as far as descriptors go: each has a connection. */
+static unsigned waiting_max(const struct demo *d)
 {
     enum { OTHERS = 1024 };
     struct rlimit limit;
@@ -77,13 +76,15 @@ static unsigned connections_max(const struct demo *d)
 static void write_limits(const struct demo *d, FILE *file)
 {
     const double x = d->options.time_scale;
+    const unsigned waiting = waiting_max(d);
     (void)fprintf(file,
-                  "limits = { queued_max = 1000000;  in_flight_max = %d;  connections_max = %u;\n"
+                  "limits = { queued_max = %u;  queue_per_model = %u;  in_flight_max = %d;\n"
+                  "           connections_max = %u;\n"
                   "           max_wait_s = 0.0;  service_limit_s = %.4f; };\n"
                   "guard = { switch_timeout_s = %.4f;  visit_cap_floor_s = %.4f;\n"
                   "          quarantine_s = %.4f;  memory_timeout_s = %.4f; };\n",
-                  DEMO_MODELS * DEMO_BATCH, connections_max(d), 120 / x, 60 / x, 120 / x, 5 / x,
-                  20 / x);
+                  waiting, waiting, DEMO_MODELS * DEMO_BATCH, waiting, 120 / x, 60 / x, 120 / x,
+                  5 / x, 20 / x);
 }
 
 int demo_config_write(struct demo *d, const char *name, const char *policy)

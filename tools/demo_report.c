@@ -67,24 +67,21 @@ static void print_device(const struct demo *d)
 static void print_times(const struct demo *d, const char *name, const struct demo_times *a,
                         const struct demo_times *b)
 {
-    (void)fprintf(d->out, "  %-10s %7.1f %7.1f %7.1f    %7.1f %7.1f %7.1f", name, a->mean, a->p50,
+    (void)fprintf(d->out, "  %-9s %6.1f %6.1f %6.1f   %6.1f %6.1f %6.1f", name, a->mean, a->p50,
                   a->p99, b->mean, b->p50, b->p99);
     if (a->mean > 0 && a->p99 > 0) {
-        (void)fprintf(d->out, "   %6.2fx %6.2fx\n", b->mean / a->mean, b->p99 / a->p99);
-    } else {
-        (void)fputc('\n', d->out);
+        (void)fprintf(d->out, "   %6.2fx %6.2fx", b->mean / a->mean, b->p99 / a->p99);
     }
+    (void)fputc('\n', d->out);
 }
 
 static void print_waits(const struct demo *d, bool ttft)
 {
     const struct demo_result *a = &d->play[0], *b = &d->play[1];
-    const char *bold = paint(d, "\x1b[1m"), *plain = paint(d, "\x1b[0m");
-    (void)fprintf(d->out, "\n%s%-36s%-26.26s%-21.21sratio%s\n", bold,
-                  ttft ? "until the first token, s" : "wait until dispatch, s", a->policy,
-                  b->policy, plain);
-    (void)fprintf(d->out, "  %-10s %7s %7s %7s    %7s %7s %7s   %7s %7s\n", "", "mean", "p50",
-                  "p99", "mean", "p50", "p99", "mean", "p99");
+    (void)fprintf(d->out, "\n%s%-16s%-23.22s%-25.24sratio%s\n", paint(d, "\x1b[1m"),
+                  ttft ? "first token, s" : "wait, s", a->policy, b->policy, paint(d, "\x1b[0m"));
+    (void)fprintf(d->out, "  %-9s %6s %6s %6s   %6s %6s %6s   %7s %7s\n", "", "mean", "p50", "p99",
+                  "mean", "p50", "p99", "mean", "p99");
     for (size_t i = 0; i < DEMO_MODELS; i++) {
         const struct demo_model_result *x = &a->models[i], *y = &b->models[i];
         print_times(d, demo_models[i].name, ttft ? &x->ttft : &x->wait, ttft ? &y->ttft : &y->wait);
@@ -108,7 +105,7 @@ static void print_bound(const struct demo *d, const double bound_s[2])
 static void print_gaps(const struct demo *d)
 {
     const struct demo_result *results = d->play;
-    (void)fprintf(d->out, "\n%s%-15s%-29.29s%-29.29s%s\n", paint(d, "\x1b[1m"), "worst gap, s",
+    (void)fprintf(d->out, "\n%s%-15s%-29.28s%s%s\n", paint(d, "\x1b[1m"), "worst gap, s",
                   results[0].policy, results[1].policy, paint(d, "\x1b[0m"));
     (void)fprintf(d->out, "  %-10s %7s %8s %8s    %7s %8s %8s\n", "", "worst", "expected", "limit",
                   "worst", "expected", "limit");
@@ -120,11 +117,10 @@ static void print_gaps(const struct demo *d)
         }
         (void)fputc('\n', d->out);
     }
-    (void)fputs(
-        "  A gap is how long a model with waiting requests had no turn. The host states two "
-        "bounds on it\n  that hold whatever the policy does: expected, from the costs it has "
-        "learned, and a limit, from\n  its time-outs.\n",
-        d->out);
+    (void)fputs("  A gap is how long a model with waiting requests had no turn. Two bounds on\n"
+                "  it hold whatever the policy does: expected, from the costs that the host has\n"
+                "  learned, and a limit, from its time-outs.\n",
+                d->out);
     if (d->status.no_bound[0]) {
         (void)fprintf(d->out, "  none: %s\n", d->status.no_bound);
     }
@@ -145,26 +141,24 @@ static void print_reading(const struct demo *d)
 {
     const struct demo_result *a = &d->play[0], *b = &d->play[1];
     (void)fprintf(d->out,
-                  "\n  Of each 100 s of the device, %s spent %.0f on draining and switching, %s "
-                  "%.0f:\n  %" PRIu64 " switches against %" PRIu64
+                  "\n  Of 100 s of the device, %s spent %.0f on draining and switching, %s %.0f:"
+                  "\n  %" PRIu64 " switches against %" PRIu64
                   ", with %.1f and %.1f requests from one to the next.\n",
                   a->policy, 100 * (a->share[1] + a->share[2]), b->policy,
                   100 * (b->share[1] + b->share[2]), a->switches, b->switches,
                   (double)a->completed / (double)(a->switches ? a->switches : 1),
                   (double)b->completed / (double)(b->switches ? b->switches : 1));
-    (void)fputs(
-        "\n  A demonstration, not a test: one stretch, played once by each policy, always in this "
-        "order, with\n  no interval around any number. It shows what switching costs here; it does "
-        "not say which policy\n  is better for other traffic, other loads (--load) or other "
-        "costs.\n",
-        d->out);
+    (void)fputs("\n  A demonstration, not a test: one stretch, played once by each policy, always\n"
+                "  in this order, with no interval around any number. It shows what switching\n"
+                "  costs here, not which policy is better for other traffic, loads or costs.\n",
+                d->out);
 }
 
 static void print_text(const struct demo *d)
 {
     (void)fprintf(d->out,
-                  "\nThe same %" PRIu64 " requests under both policies, offered load %.2f. All "
-                  "times in seconds of the trace.\n",
+                  "The same %" PRIu64
+                  " requests under both policies; load %.2f; times in trace seconds.\n",
                   d->stretch.total, d->stretch.load);
     print_device(d);
     print_waits(d, false);

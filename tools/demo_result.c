@@ -168,10 +168,11 @@ static size_t gather(struct reading *r, uint32_t model, bool ttft)
  */
 static void find_gaps(struct reading *r, struct demo_result *result)
 {
+    static const double never_s = -1e300;
     double last_s[DEMO_MODELS];
     uint32_t visited = DEMO_MODELS;
     for (size_t i = 0; i < DEMO_MODELS; i++) {
-        last_s[i] = -INFINITY;
+        last_s[i] = never_s;
     }
     qsort(r->entries, r->len, sizeof *r->entries, by_dispatch);
     for (size_t i = 0; i < r->len; i++) {

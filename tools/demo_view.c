@@ -57,7 +57,7 @@ void demo_say(struct demo *d, const char *format, ...)
 
 void demo_say_wrapped(struct demo *d, const char *format, ...)
 {
-    enum { WIDTH = 96 };
+    enum { WIDTH = 78 };
     char text[2048];
     va_list args;
     va_start(args, format);
@@ -177,7 +177,8 @@ static void draw(struct demo *d)
 {
     char text[LINE_MAX_BYTES];
     double at_s = demo_clock_s(d) - d->view.start_s;
-    (void)fputs("\x1b[?2026h", d->out); /* terminals that know it show the frame as one */
+    /* No line may wrap, or the way back up would be wrong; where known, the frame shows as one. */
+    (void)fputs("\x1b[?2026h\x1b[?7l", d->out);
     if (d->view.lines > 0) {
         (void)fprintf(d->out, "\x1b[%dA\r", d->view.lines);
     }
@@ -201,7 +202,7 @@ static void draw(struct demo *d)
     (void)fprintf(d->out, "  %s; %" PRIu64 " switches\x1b[K\n", text,
                   d->status.switches - d->view.before.switches);
     d->view.lines = 3 + DEMO_MODELS;
-    (void)fputs("\x1b[?2026l", d->out);
+    (void)fputs("\x1b[?7h\x1b[?2026l", d->out);
     (void)fflush(d->out);
 }
 
@@ -215,7 +216,7 @@ static void plain(struct demo *d)
     doing(d, text, sizeof text);
     (void)fprintf(d->out, "  %5.0f s  %-36s", demo_clock_s(d) - d->view.start_s, text);
     for (size_t i = 0; i < DEMO_MODELS; i++) {
-        (void)fprintf(d->out, "  %s %" PRIu64, demo_models[i].name, d->status.models[i].queued);
+        (void)fprintf(d->out, "  %s %3" PRIu64, demo_models[i].name, d->status.models[i].queued);
     }
     (void)fprintf(d->out, " waiting; %" PRIu64 " switches\n",
                   d->status.switches - d->view.before.switches);

@@ -118,16 +118,36 @@ def test_killed():
         shunt.wait_for("all processes to end", lambda: all_gone(below))
 
 
-def test_a_failing_child_is_reported():
-    demo = start("--policy", "no-such-policy", "--minutes", "0.05", "--time-scale", "50",
-                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    below = []
-    for line in demo.stdout:
-        below = below or shunt.descendants(demo.pid)
-    assert demo.wait(120) == 1
-    errors = demo.stderr.read()
-    assert "no-such-policy" in errors and "shunt demo:" in errors, errors
-    shunt.wait_for("all processes to end", lambda: all_gone(below))
+def test_an_unusable_policy_is_reported():
+    with tempfile.TemporaryDirectory() as folder:
+        demo = start("--policy", "no-such-policy", *SHORT, stdout=subprocess.PIPE,
+                     stderr=subprocess.PIPE, env=environment(TMPDIR=folder))
+        errors = demo.communicate(timeout=60)[1]
+        assert demo.returncode == 1, errors
+        assert "no-such-policy" in errors and errors.strip().startswith("shunt demo:"), errors
+        # What was written is kept, and named.
+        assert os.listdir(folder) and folder in errors, errors
+
+
+def test_a_dying_host_is_reported():
+    with tempfile.TemporaryDirectory() as folder:
+        demo = start(*SHORT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                     env=environment(TMPDIR=folder))
+        for line in demo.stdout:
+            if "waiting" in line:
+                break
+        below = shunt.descendants(demo.pid)
+        host = [pid for pid in below if b"serve" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+                and demo.pid == parent(pid)]
+        assert len(host) == 1, (host, below)
+        os.kill(host[0], signal.SIGKILL)
+        errors = demo.communicate(timeout=60)[1]
+        assert demo.returncode == 1 and "the host" in errors and "host.log" in errors, errors
+        shunt.wait_for("all processes to end", lambda: all_gone(below))
+
+
+def parent(pid):
+    return int(pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
 
 
 def test_usage():
@@ -138,4 +158,4 @@ def test_usage():
 
 
 shunt.main(test_usage, test_numbers, test_interrupted_on_a_terminal, test_killed,
-           test_a_failing_child_is_reported)
+           test_an_unusable_policy_is_reported, test_a_dying_host_is_reported)
