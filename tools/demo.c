@@ -9,23 +9,19 @@
  */
 #include "tools/demo_priv.h"
 
-#include "base/policy_ref.h"
 #include "tools/verbs.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 static const char first_policy[] = "fifo";
+static const char player_summary[] = "replay.json";
 static const int64_t host_patience_ns = INT64_C(10) * 1000000000;
 static const int64_t player_patience_ns = INT64_C(3) * 1000000000;
 /* Share of --minutes that the arrivals of one play take; the rest is start, bursts and drains. */
@@ -118,111 +114,7 @@ static int parse(struct demo_options *o, int argc, char **argv)
     return status;
 }
 
-/* --- Place ------------------------------------------------------------------------------------ */
-
-/* The port wanted, or 8080, or one that the kernel gives. */
-static int choose_port(struct demo *d)
-{
-    const int wanted[] = {d->options.port ? d->options.port : 8080, 0};
-    int rc = -EADDRINUSE;
-    for (size_t i = 0; i < (d->options.port ? 1U : 2U) && rc; i++) {
-        struct sockaddr_in address = {.sin_family = AF_INET,
-                                      .sin_port = htons((uint16_t)wanted[i]),
-                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-        socklen_t size = sizeof address;
-        int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (fd < 0) {
-            return demo_fail(d, -errno, "cannot make a socket: %s", strerror(errno));
-        }
-        (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-        if (bind(fd, (const struct sockaddr *)&address, size) == 0 && listen(fd, 1) == 0 &&
-            getsockname(fd, (struct sockaddr *)&address, &size) == 0) {
-            d->port = ntohs(address.sin_port);
-            rc = 0;
-        }
-        (void)close(fd);
-    }
-    return rc ? demo_fail(d, rc, "port %d is taken: name another with --port", wanted[0]) : 0;
-}
-
-static int make_folder(struct demo *d)
-{
-    const char *parent = getenv("TMPDIR");
-    if (d->options.folder) {
-        if (mkdir(d->options.folder, 0700) && errno != EEXIST) {
-            return demo_fail(d, -errno, "cannot make %s: %s", d->options.folder, strerror(errno));
-        }
-        char *whole = realpath(d->options.folder, NULL);
-        int n = whole ? snprintf(d->folder, sizeof d->folder, "%s", whole) : -1;
-        free(whole);
-        if (n < 0 || (size_t)n >= sizeof d->folder) {
-            return demo_fail(d, -ENAMETOOLONG, "%s: the path is too long", d->options.folder);
-        }
-    } else {
-        int n = snprintf(d->folder, sizeof d->folder, "%s/shunt-demo-XXXXXX",
-                         parent && *parent == '/' ? parent : "/tmp");
-        if (n < 0 || (size_t)n >= sizeof d->folder || !mkdtemp(d->folder)) {
-            d->folder[0] = '\0';
-            return demo_fail(d, -EIO, "cannot make a folder in %s: %s", parent ? parent : "/tmp",
-                             strerror(errno));
-        }
-    }
-    int n = snprintf(d->socket, sizeof d->socket, "%s/state/admin.sock", d->folder);
-    if (n < 0 || (size_t)n >= sizeof d->socket) {
-        return demo_fail(d, -ENAMETOOLONG,
-                         "%s is too long a path for a socket: set TMPDIR or --keep", d->folder);
-    }
-    demo_path(d, d->host.log, "host.log");
-    demo_path(d, d->player.log, "replay.log");
-    demo_path(d, d->checker.log, "check.log");
-    return 0;
-}
-
-static int remove_entry(const char *path, const struct stat *facts, int kind, struct FTW *at)
-{
-    (void)facts;
-    (void)kind;
-    (void)at;
-    return remove(path);
-}
-
-static void remove_folder(const struct demo *d)
-{
-    if (d->folder[0] && !d->options.folder) {
-        (void)nftw(d->folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-    }
-}
-
 /* --- Acts ------------------------------------------------------------------------------------- */
-
-/* The reference with paths as seen from anywhere: the host runs in another folder. */
-static int resolve_policy(struct demo *d)
-{
-    struct policy_ref ref;
-    char err[512], *here = getcwd(NULL, 0);
-    int rc = policy_ref_parse(d->options.policy, &ref, err, sizeof err);
-    if (rc || !here || strpbrk(d->options.policy, "\"\\\n")) {
-        free(here);
-        if (rc == 0) {
-            policy_ref_fini(&ref);
-        }
-        return demo_fail(d, -EINVAL, "--policy %s: %s", d->options.policy,
-                         rc ? err : "not a reference that can stand in a configuration");
-    }
-    size_t target = strlen(ref.target), values = ref.values ? strlen(ref.values) + 1 : 0;
-    bool far = ref.is_path && ref.target[0] != '/', far_values = values && ref.values[0] != '/';
-    int n =
-        snprintf(d->policy, sizeof d->policy, "%s%s%s%s%s%s%s%s", far ? here : "", far ? "/" : "",
-                 ref.target, values ? "@" : "", far_values ? here : "", far_values ? "/" : "",
-                 values ? ref.values : "", d->options.policy + target + values);
-    const char *slash = strrchr(ref.target, '/');
-    (void)snprintf(d->policy_name, sizeof d->policy_name, "%s%s", slash ? slash + 1 : ref.target,
-                   slash ? "" : d->options.policy + target);
-    policy_ref_fini(&ref);
-    free(here);
-    return n < 0 || (size_t)n >= sizeof d->policy ? demo_fail(d, -E2BIG, "--policy is too long")
-                                                  : 0;
-}
 
 static bool checker_over(struct demo *d)
 {
@@ -261,7 +153,8 @@ static int start_host(struct demo *d)
     char config[DEMO_PATH_MAX];
     demo_path(d, config, "shunt.cfg");
     const char *const argv[] = {"serve", "-c", config, "--from-config", NULL};
-    int rc = demo_config_write(d, "shunt.cfg", first_policy);
+    int rc = demo_port_choose(d);
+    rc = rc ? rc : demo_config_write(d, "shunt.cfg", first_policy);
     rc = rc ? rc : demo_child_start(d, &d->host, argv, NULL);
     rc = rc ? rc : demo_host_watch(d);
     rc =
@@ -284,7 +177,7 @@ static int start_player(struct demo *d, const char *file, const char *log)
     char target[64], scale[32], renames[DEMO_MODELS][96];
     demo_path(d, csv, file);
     demo_path(d, lines, log);
-    demo_path(d, summary, "replay.json");
+    demo_path(d, summary, player_summary);
     (void)snprintf(target, sizeof target, "http://127.0.0.1:%d", d->port);
     (void)snprintf(scale, sizeof scale, "%g", d->options.time_scale);
     const char *argv[DEMO_ARGS_MAX] = {
@@ -311,6 +204,18 @@ static int start_player(struct demo *d, const char *file, const char *log)
     return demo_child_start(d, &d->player, argv, summary);
 }
 
+/* How late requests were sent, from the player's summary. */
+static void read_lateness(const struct demo *d, struct demo_result *ret)
+{
+    char summary[DEMO_PATH_MAX];
+    json_error_t error;
+    demo_path(d, summary, player_summary);
+    json_t *json = json_load_file(summary, 0, &error);
+    double late_ms = json_number_value(json_object_get(json, "late_p99_ms"));
+    ret->late_p99_s = late_ms / 1e3 * d->options.time_scale;
+    json_decref(json);
+}
+
 /* Waits for the player's last answer and reads its log. */
 static int finish_player(struct demo *d, const char *log, uint64_t expected, double limit_s,
                          struct demo_result *ret)
@@ -323,7 +228,11 @@ static int finish_player(struct demo *d, const char *log, uint64_t expected, dou
     if (rc == 0 && !(WIFEXITED(d->player.status) && WEXITSTATUS(d->player.status) <= 1)) {
         rc = demo_fail(d, -ECHILD, "`shunt replay` broke off");
     }
-    return rc ? rc : demo_result_read(d, lines, expected, ret);
+    rc = rc ? rc : demo_result_read(d, lines, expected, ret);
+    if (rc == 0) {
+        read_lateness(d, ret);
+    }
+    return rc;
 }
 
 static bool home_alone(struct demo *d)
@@ -444,9 +353,8 @@ static int check_burst(struct demo *d, int number)
 static int perform(struct demo *d)
 {
     d->stretch.length_s = d->options.minutes * 60 * play_share * d->options.time_scale;
-    int rc = resolve_policy(d);
-    rc = rc ? rc : make_folder(d);
-    rc = rc ? rc : choose_port(d);
+    int rc = demo_policy_resolve(d);
+    rc = rc ? rc : demo_folder_make(d);
     rc = rc ? rc : check_policy(d);
     rc = rc ? rc : demo_stretch_write(d);
     if (rc) {
@@ -479,7 +387,10 @@ static int perform(struct demo *d)
                  " of %d answered, none lost.\n",
                  d->policy, d->swap.took_real_ms, d->swap.waiting, d->swap.running,
                  d->burst[1].completed, DEMO_MODELS * DEMO_BURST_EACH);
-        demo_say(d, "5. The same stretch under %s, from the same start.", d->policy_name);
+        demo_say(d,
+                 "5. The same stretch under %s, from the same start: the same burst came\n"
+                 "   before, %s is resident, nothing waits.",
+                 d->policy_name, demo_models[DEMO_HOME].name);
     }
     return rc ? rc : play(d, 1, d->policy_name);
 }
@@ -581,7 +492,7 @@ static int finish(struct demo *d, int rc)
         (void)fprintf(stderr, "\nshunt demo: interrupted; everything it started has ended\n");
     }
     if (rc == 0 || d->caught) {
-        remove_folder(d);
+        demo_folder_remove(d);
     }
     return rc == 0 ? VERB_DONE : d->caught ? 128 + d->caught : VERB_FAILED;
 }

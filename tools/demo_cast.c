@@ -106,7 +106,7 @@ int demo_config_write(struct demo *d, const char *name, const char *policy)
         "devices = ( { name = \"gpu0\"; memory_gib = 80.0; } );\n"
         "policy = { use = \"%s\"; };\n"
         "models = (\n",
-        d->options.time_scale, d->port, d->folder, policy);
+        d->options.time_scale, d->port ? d->port : 8080, d->folder, policy);
     for (size_t i = 0; i < DEMO_MODELS; i++) {
         write_model(d, file, &demo_models[i], i + 1 == DEMO_MODELS);
     }

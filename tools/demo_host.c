@@ -319,6 +319,9 @@ int demo_wait(struct demo *d, bool (*ready)(struct demo *), double limit_real_s,
         if (d->admin && demo_child_over(&d->host)) {
             return demo_fail(d, -ECHILD, "the host ended while the demo waited for %s", what);
         }
+        if (ferror(d->out)) {
+            return demo_fail(d, -EPIPE, "nobody reads what it prints");
+        }
         if (loop_now_ns(d->loop) > due_ns) {
             return demo_fail(d, -ETIMEDOUT, "waited %.0f s for %s", limit_real_s, what);
         }

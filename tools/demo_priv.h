@@ -2,6 +2,7 @@
  * The demo's own types, shared by its files. demo.c tells the story; the others each do one thing:
  *
  *   demo_cast.c     the three models and the configuration of the host
+ *   demo_place.c    port, folder, and where the policy is
  *   demo_stretch.c  the arrivals that both policies get
  *   demo_child.c    child processes: start, watch, end, show why they failed
  *   demo_host.c     the running host: asks its admin socket, waits
@@ -58,9 +59,20 @@ double demo_work_s(const struct demo_model *model, int64_t input_tokens, int64_t
 
 struct demo;
 
-/* Writes a configuration for the port and the time scale of the demo. 0 or negative errno,
- * d->error. */
+/* Writes a configuration for the port (8080 if none is chosen yet) and the time scale of the demo.
+ * 0 or negative errno, d->error. */
 int demo_config_write(struct demo *d, const char *name, const char *policy);
+
+/* --- Place (demo_place.c) --- */
+
+/* Fills d->port: the one asked for, or 8080, or a free one. */
+int demo_port_choose(struct demo *d);
+/* Makes d->folder and fills the paths in it. */
+int demo_folder_make(struct demo *d);
+/* Removes a temporary folder with everything in it. */
+void demo_folder_remove(const struct demo *d);
+/* Fills d->policy and d->policy_name from the options: paths as seen from anywhere. */
+int demo_policy_resolve(struct demo *d);
 
 /* --- Arrivals (demo_stretch.c) --- */
 
@@ -155,7 +167,8 @@ struct demo_model_result {
 struct demo_result {
     char policy[DEMO_NAME_MAX];
     uint64_t sent, completed, refused, failed, lost, cut;
-    double span_s; /* from the first arrival to the last answer */
+    double late_p99_s; /* of sending: what the machine was too slow for */
+    double span_s;     /* from the first arrival to the last answer */
     double work_s, tokens;
     double share[DEMO_STATES]; /* of device time, sums to 1 */
     double batch_mean;         /* requests in flight while any is */

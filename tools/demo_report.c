@@ -149,9 +149,25 @@ static void print_reading(const struct demo *d)
                   (double)a->completed / (double)(a->switches ? a->switches : 1),
                   (double)b->completed / (double)(b->switches ? b->switches : 1));
     (void)fputs("\n  A demonstration, not a test: one stretch, played once by each policy, always\n"
-                "  in this order, with no interval around any number. It shows what switching\n"
-                "  costs here, not which policy is better for other traffic, loads or costs.\n",
+                "  in this order (the host has learned more by the second), with no interval\n"
+                "  around any number. It shows what switching costs here, not which policy is\n"
+                "  better for other traffic, loads or costs.\n",
                 d->out);
+}
+
+/* Above it the load was not the one of the stretch. */
+static const double late_max_s = 0.5;
+
+static void print_lateness(const struct demo *d)
+{
+    double late_s = d->play[0].late_p99_s > d->play[1].late_p99_s ? d->play[0].late_p99_s
+                                                                  : d->play[1].late_p99_s;
+    if (late_s > late_max_s) {
+        (void)fprintf(d->out,
+                      "\n  This machine was too slow for it: requests were sent up to %.1f s late "
+                      "(p99).\n  Take a smaller --time-scale before you believe the numbers.\n",
+                      late_s);
+    }
 }
 
 static void print_text(const struct demo *d)
@@ -166,6 +182,7 @@ static void print_text(const struct demo *d)
     print_gaps(d);
     print_ends(d);
     print_reading(d);
+    print_lateness(d);
     (void)fflush(d->out);
 }
 
@@ -232,6 +249,7 @@ static void put_result(struct json_write *w, const struct demo_result *r)
     put_count(w, "failed", r->failed);
     put_count(w, "cut", r->cut);
     put_count(w, "lost", r->lost);
+    put_real(w, "late_p99_s", r->late_p99_s);
     put_real(w, "span_s", r->span_s);
     put_real(w, "work_s", r->work_s);
     put_real(w, "work_per_device_second", r->span_s > 0 ? r->work_s / r->span_s : 0);
