@@ -17,6 +17,10 @@
 
 #define SYNC_NS INT64_C(200000000)
 
+/* The writer looks every SYNC_NS, and is woken for this much: a wake-up for every record would cost
+ * two task switches for each input. */
+#define WAKE_BYTES ((size_t)256 * 1024)
+
 /* A record as it stands in the buffer; payload behind it, padded to 8. */
 struct framed {
     uint32_t bytes; /* with this head and the padding */
@@ -247,7 +251,7 @@ static void *run(void *arg)
     struct recorder *r = arg;
     for (bool ending = false; !ending;) {
         (void)pthread_mutex_lock(&r->lock);
-        if (!r->front.len && !r->ending) {
+        if (r->front.len < WAKE_BYTES && !r->ending) {
             struct timespec until;
             (void)clock_gettime(CLOCK_REALTIME, &until);
             until.tv_nsec += (long)SYNC_NS;
@@ -303,12 +307,15 @@ static struct framed *record_begin(struct recorder *r, uint16_t type, size_t len
 
 static void record_end(struct recorder *r, const struct framed *f)
 {
+    bool wake = r->front.len < WAKE_BYTES && r->front.len + f->bytes >= WAKE_BYTES;
     r->front.len += f->bytes;
     r->stats.records++;
     r->stats.bytes += f->bytes;
     r->segment_len += f->bytes;
     r->lost = 0;
-    (void)pthread_cond_signal(&r->filled);
+    if (wake) {
+        (void)pthread_cond_signal(&r->filled);
+    }
     (void)pthread_mutex_unlock(&r->lock);
     if (r->segment_len > r->options.segment_bytes) {
         r->segment_due = true;
