@@ -73,6 +73,12 @@ def test_numbers():
         for name, policy in (("play-1", "fifo"), ("play-2", "amortized")):
             played = (pathlib.Path(folder) / f"{name}.jsonl").read_text().splitlines()
             assert {json.loads(line)["x-shunt-policy"] for line in played} == {policy}
+        # The models never held more memory than there is, and the journal replays to the same bytes.
+        state = pathlib.Path(folder) / "state"
+        for words in (["emulate", "--pool-report", state / "gpu0.pool"],
+                      ["journal", "verify", state / "journal"]):
+            done = subprocess.run([shunt.SHUNT, *words], capture_output=True, text=True, timeout=60)
+            assert done.returncode == 0, (words, done)
 
 
 def read_until(fd, *texts):
