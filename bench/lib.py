@@ -40,8 +40,13 @@ def rss_bytes(pid):
 
 
 def worker_pid(host):
-    """The worker of a running host: the child of the supervisor that is no engine."""
-    return shunt.wait_for("the worker runs", lambda: host.ctl("status")["worker"]["pid"])
+    """The worker of a running host: the child of the supervisor that holds loop and policies."""
+    def find():
+        for pid in shunt.descendants(host.process.pid):
+            if b"__worker" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes():
+                return pid
+        return None
+    return shunt.wait_for("the worker runs", find)
 
 
 def table(head, rows):
