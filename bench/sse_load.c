@@ -2,7 +2,7 @@
  * Both ends of a load of event streams, for measuring what stands between them; not installed.
  *
  *     sse_load source LISTEN EVENTS_PER_S        each request gets a stream that never ends
- *     sse_load sink TARGET STREAMS SECONDS       reads streams, prints the events that came
+ *     sse_load sink TARGET STREAMS SECONDS [PATH]  reads streams, prints the events that came
  *
  * An event is 150 bytes, about what a chat completion chunk has.
  */
@@ -150,7 +150,8 @@ static void sink_phase(struct loop_timer *timer)
     (void)fflush(stdout);
 }
 
-static int run_sink(const char *target, const char *streams_text, const char *seconds_text)
+static int run_sink(const char *target, const char *streams_text, const char *seconds_text,
+                    const char *path)
 {
     static const struct client_ops ops = {
         .response_head = sink_head, .response_body = sink_body, .done = sink_done};
@@ -166,7 +167,7 @@ static int run_sink(const char *target, const char *streams_text, const char *se
         return 1;
     }
     const struct client_request request = {.method = SPAN_LITERAL("GET"),
-                                           .target = SPAN_LITERAL("/")};
+                                           .target = span_of(path, strlen(path))};
     for (long i = 0; i < streams; i++) {
         struct client_exchange *exchange;
         if (client_send(client, &request, &ops, NULL, &exchange)) {
@@ -196,10 +197,10 @@ int main(int argc, char **argv)
     if (argc == 4 && strcmp(argv[1], "source") == 0) {
         return run_source(argv[2], argv[3]);
     }
-    if (argc == 5 && strcmp(argv[1], "sink") == 0) {
-        return run_sink(argv[2], argv[3], argv[4]);
+    if ((argc == 5 || argc == 6) && strcmp(argv[1], "sink") == 0) {
+        return run_sink(argv[2], argv[3], argv[4], argc == 6 ? argv[5] : "/");
     }
     (void)fprintf(stderr, "usage: sse_load source LISTEN EVENTS_PER_S\n"
-                          "       sse_load sink TARGET STREAMS SECONDS\n");
+                          "       sse_load sink TARGET STREAMS SECONDS [PATH]\n");
     return 2;
 }
