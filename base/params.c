@@ -7,10 +7,11 @@
  */
 #include "base/params.h"
 
+#include "base/fail.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,20 +22,6 @@ enum { DOC_BYTES_MAX = 4096, UNIT_BYTES_MAX = 31, YAML_COLUMNS_MAX = 160 };
 #define INT_MAX_ABS 9007199254740992.0
 /* Seconds that fit in int64_t nanoseconds with room to add. */
 #define DURATION_MAX_S 1e9
-
-static int fail(int code, char *err, size_t err_size, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
-
-static int fail(int code, char *err, size_t err_size, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    if (err_size > 0) {
-        (void)vsnprintf(err, err_size, format, args);
-    }
-    va_end(args);
-    return code;
-}
 
 const char *param_origin_name(enum param_origin origin)
 {

@@ -8,13 +8,14 @@
  */
 #include "base/plugin.h"
 
+#include "base/fail.h"
+
 #include <assert.h>
 #include <dlfcn.h>
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,20 +58,6 @@ struct plugin_registry {
     uint32_t count;
     struct mapping *mapping[PLUGIN_MAPPED_MAX];
 };
-
-static int fail(int code, char *err, size_t err_size, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
-
-static int fail(int code, char *err, size_t err_size, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    if (err_size > 0) {
-        (void)vsnprintf(err, err_size, format, args);
-    }
-    va_end(args);
-    return code;
-}
 
 /* ------------------------------------------------------------------ note */
 

@@ -6,13 +6,13 @@
  */
 #include "base/policy.h"
 
+#include "base/fail.h"
 #include "core/fmath.h"
 #include "core/rng.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,20 +73,6 @@ struct policy {
     double *scores;
     uint32_t score_count;
 };
-
-static int fail(int code, char *err, size_t err_size, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
-
-static int fail(int code, char *err, size_t err_size, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    if (err_size > 0) {
-        (void)vsnprintf(err, err_size, format, args);
-    }
-    va_end(args);
-    return code;
-}
 
 /* ------------------------------------------------------------------ frame of a call */
 

@@ -2,6 +2,7 @@
 #include "host/supervisor/supervisor.h"
 
 #include "base/config.h"
+#include "host/folders.h"
 #include "host/say.h"
 #include "host/supervisor/engines.h"
 #include "host/supervisor/listen.h"
@@ -129,30 +130,11 @@ static int read_config(struct supervisor *s)
     return rc;
 }
 
-static int make_folder(const char *path)
-{
-    char part[4096];
-    size_t len = strlen(path);
-    if (len == 0 || len >= sizeof(part)) {
-        return -ENAMETOOLONG;
-    }
-    for (size_t i = 1; i <= len; i++) {
-        if (path[i] == '/' || path[i] == '\0') {
-            memcpy(part, path, i);
-            part[i] = '\0';
-            if (mkdir(part, 0700) != 0 && errno != EEXIST) {
-                return -errno;
-            }
-        }
-    }
-    return 0;
-}
-
 /* One host a state folder. */
 static int take_state_dir(struct supervisor *s)
 {
     const char *dir = s->config->state_dir;
-    int rc = make_folder(dir);
+    int rc = folders_make(dir);
     char path[4200];
     (void)snprintf(path, sizeof(path), "%s/lock", dir);
     if (!rc) {

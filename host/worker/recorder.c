@@ -2,6 +2,7 @@
 #include "host/worker/recorder.h"
 
 #include "base/journal.h"
+#include "host/folders.h"
 #include "host/say.h"
 
 #include <dirent.h>
@@ -406,25 +407,6 @@ void recorder_stats(const struct recorder *recorder, struct recorder_stats *ret)
     *ret = recorder->stats;
 }
 
-static int make_folders(const char *path)
-{
-    char part[JOURNAL_PATH_MAX];
-    size_t len = strlen(path);
-    if (len == 0 || len >= sizeof(part)) {
-        return -ENAMETOOLONG;
-    }
-    for (size_t i = 1; i <= len; i++) {
-        if (path[i] == '/' || path[i] == '\0') {
-            memcpy(part, path, i);
-            part[i] = '\0';
-            if (mkdir(part, 0700) != 0 && errno != EEXIST) {
-                return -errno;
-            }
-        }
-    }
-    return 0;
-}
-
 int recorder_create(const struct recorder_options *options, struct recorder **ret_recorder,
                     char *err, size_t err_size)
 {
@@ -441,7 +423,7 @@ int recorder_create(const struct recorder_options *options, struct recorder **re
     r->front.bytes = malloc(options->buffer_bytes);
     r->back.bytes = malloc(options->buffer_bytes);
     int rc = r->directory && r->front.bytes && r->back.bytes ? 0 : -ENOMEM;
-    rc = rc ? rc : make_folders(r->directory);
+    rc = rc ? rc : folders_make(r->directory);
     rc = rc ? rc : writer_open(r);
     rc = rc ? rc : -pthread_create(&r->thread, NULL, run, r);
     if (rc) {
