@@ -98,12 +98,26 @@ void cell_complete(struct cell *cell, uint64_t request, const struct cell_comple
 
 void cell_request_applied(struct cell *cell, const struct core_input *input)
 {
-    if (input->kind == CORE_IN_COMPLETE && !input->u.complete.retry) {
-        struct entry *entry = entry_find(cell, input->u.complete.request);
-        if (entry) {
-            entry_free(cell, entry);
-        }
+    if (input->kind != CORE_IN_COMPLETE || input->u.complete.retry) {
+        return;
     }
+    struct entry *entry = entry_find(cell, input->u.complete.request);
+    int64_t wait_ns[CORE_WAIT_COUNT];
+    uint32_t position;
+    if (!entry) {
+        return;
+    }
+    if (core_request_view(cell->core, entry->id, cell->last_ns, &position, wait_ns) == 0 &&
+        position != CORE_NONE) {
+        /* Its engine was lost and the core had put it back into the queue before the front, which
+         * saw its connection break, answered the client: it must not be served a second time. */
+        const struct core_input cancel = {
+            .kind = CORE_IN_CANCEL,
+            .u.cancel = {.request = entry->id, .outcome = SHUNT_OUTCOME_FAILED}};
+        cell_feed(cell, &cancel); /* its END frees the entry */
+        return;
+    }
+    entry_free(cell, entry);
 }
 
 static void on_accept(struct cell *cell, const struct core_act_accept *accept, int64_t t_ns)
