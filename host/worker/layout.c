@@ -47,6 +47,9 @@ static int64_t automatic_is_zero(int64_t value)
     return value == CONFIG_AUTOMATIC ? 0 : value;
 }
 
+/* A policy that has itself asked again all the time costs the loop at most this often. */
+#define RECHECK_MIN_NS INT64_C(1000000)
+
 static void map_guard(const struct config_guard *from, struct core_guard_config *ret)
 {
     *ret = (struct core_guard_config){
@@ -59,6 +62,7 @@ static void map_guard(const struct config_guard *from, struct core_guard_config 
         .drain_ns = automatic_is_zero(from->drain_ns),
         .switch_limit_ns = from->switch_timeout_ns,
         .answer_ns = from->answer_ns,
+        .recheck_min_ns = RECHECK_MIN_NS,
         .drain_mode =
             from->drain_mode == CONFIG_DRAIN_REQUEUE ? SHUNT_DRAIN_REQUEUE : SHUNT_DRAIN_FINISH,
         .switches_per_minute = (uint32_t)from->switches_per_minute,
