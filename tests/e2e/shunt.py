@@ -9,6 +9,7 @@ import http.client
 import json
 import os
 import pathlib
+import random
 import select
 import shutil
 import signal
@@ -44,9 +45,13 @@ def wait_for(what, condition, limit_s=PATIENCE_S):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A free port below the range that the kernel gives to outgoing connections: a host that is
+    started again on it must not find it taken by another test's client."""
+    while True:
+        port = random.randrange(20000, 30000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def alive(pid):
