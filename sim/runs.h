@@ -1,0 +1,43 @@
+/*
+ * Many runs: every policy with every seed, as child processes on all cores, so that a policy that
+ * crashes or loops costs its own run and is named. Results come back in a fixed order whatever
+ * finished first. Runs of one seed share their random numbers.
+ */
+#ifndef SIM_RUNS_H
+#define SIM_RUNS_H
+
+#include "base/plugin.h"
+#include "base/policy_ref.h"
+#include "sim/scenario.h"
+
+#include <jansson.h>
+
+enum { RUNS_MAX = 100000, RUNS_JOBS_MAX = 256 };
+
+struct runs_options {
+    const struct scenario *const *scenarios;
+    uint32_t scenario_count;
+    const struct policy_refs *policies;
+    const char *policy_dir; /* where NAME is NAME.so */
+    const char *command;    /* for the results; may be NULL */
+    const char *version;
+    uint64_t seed_first;
+    uint32_t seed_count;
+    uint32_t jobs;       /* processes at a time; 0: as many as there are cores */
+    bool series;         /* with what a report draws: sim/series.h */
+    int64_t timeout_ns;  /* of real time for one run; 0: none */
+    const char *journal; /* a folder for the journal of the only run; NULL: none */
+    /* As runs go on: `done` of `total` runs, those that are running in part. */
+    void (*progress)(void *ctx, double done, uint32_t total);
+    void *ctx;
+};
+
+/*
+ * Runs them all. *ret_results is an array of result_json objects: scenarios outermost, then
+ * policies, then seeds. Negative errno with one line in `err` at the first run (in that order)
+ * that failed: a policy that cannot be loaded or misbehaved, a broken trace; no partial result.
+ */
+int runs_execute(const struct runs_options *options, json_t **ret_results, char *err,
+                 size_t err_size);
+
+#endif
