@@ -5,9 +5,9 @@
 #include "host/check.h"
 
 #include "base/config.h"
+#include "base/layout.h"
 #include "core/core.h"
 #include "host/worker/choice.h"
-#include "host/worker/layout.h"
 
 #include <errno.h>
 #include <inttypes.h>

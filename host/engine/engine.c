@@ -683,15 +683,6 @@ bool engine_same(const struct config_model *a, const struct config_model *b)
            memcmp(a->memory.bytes, b->memory.bytes, sizeof(a->memory.bytes)) == 0;
 }
 
-void engine_edges(const struct config_model *model, struct engine_edges *ret_edges)
-{
-    const struct engine_driver *driver = driver_find(model->engine);
-    *ret_edges = (struct engine_edges){0};
-    if (driver) {
-        driver->edges(model, ret_edges);
-    }
-}
-
 const char *engine_key(const struct engine *engine)
 {
     return engine->key;

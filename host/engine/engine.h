@@ -96,14 +96,6 @@ void engine_reconfigure(struct engine *engine, const struct engine_setup *setup)
 /* True if both would run the same process in the same way. */
 bool engine_same(const struct config_model *a, const struct config_model *b);
 
-/* Tiers and edges of the driver, as core_instance_config wants them: bits of SHUNT_TIER_*. */
-struct engine_edges {
-    uint32_t tiers;
-    uint32_t edges_in;
-    uint32_t edges_prefetch;
-};
-void engine_edges(const struct config_model *model, struct engine_edges *ret_edges);
-
 /* ------------------------------------------------------------------ life */
 
 /* It runs already, as told by the supervisor. Before engine_settle. */

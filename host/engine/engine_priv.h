@@ -20,12 +20,12 @@ struct engine_call {
     char request[CALL_REQUEST_MAX];
 };
 
-/* A driver: how an engine is started and moved between tiers. Each function begins something that
+/* A driver: how an engine is started and moved between tiers; which tiers it has is said by
+ * layout_edges_of() of base/layout.h, for the simulator too. Each function begins something that
  * ends with engine_step_done(). */
 struct engine_driver {
     const char *name;
     uint32_t kind; /* enum config_engine */
-    void (*edges)(const struct config_model *model, struct engine_edges *ret_edges);
     /* Fills argv and env for a start; strings are malloc'ed. */
     int (*command)(struct engine *engine, char **argv, uint32_t argv_max, char **env,
                    uint32_t env_max);

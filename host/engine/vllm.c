@@ -22,14 +22,6 @@ static uint32_t sleep_tier(const struct config_model *model)
     return model->sleep_level == 2 ? SHUNT_TIER_DISCARDED : SHUNT_TIER_ASLEEP;
 }
 
-static void vllm_edges(const struct config_model *model, struct engine_edges *ret)
-{
-    uint32_t sleeping = 1u << sleep_tier(model);
-    bool ours = model->start.count > 0 || model->engine == CONFIG_ENGINE_EMULATED;
-    uint32_t own = ours ? 1u << SHUNT_TIER_STOPPED : 0;
-    *ret = (struct engine_edges){.tiers = sleeping | own, .edges_in = sleeping | own};
-}
-
 static int vllm_command(struct engine *engine, char **argv, uint32_t argv_max, char **env,
                         uint32_t env_max)
 {
@@ -358,7 +350,6 @@ static void vllm_settle(struct engine *engine)
 const struct engine_driver engine_vllm = {
     .name = "vllm",
     .kind = CONFIG_ENGINE_VLLM,
-    .edges = vllm_edges,
     .command = vllm_command,
     .started = vllm_started,
     .out = vllm_out,
@@ -451,7 +442,6 @@ static int emulated_command(struct engine *engine, char **argv, uint32_t argv_ma
 const struct engine_driver engine_emulated = {
     .name = "emulated",
     .kind = CONFIG_ENGINE_EMULATED,
-    .edges = vllm_edges,
     .command = emulated_command,
     .started = vllm_started,
     .out = vllm_out,

@@ -7,13 +7,13 @@
 #define HOST_WORKER_CELL_PRIV_H
 
 #include "base/drive.h"
+#include "base/layout.h"
 #include "host/engine/engine.h"
 #include "host/supervisor/page.h"
 #include "host/worker/active.h"
 #include "host/worker/cell.h"
 #include "host/worker/cell_life.h"
 #include "host/worker/choice.h"
-#include "host/worker/layout.h"
 #include "host/worker/recorder.h"
 
 enum {

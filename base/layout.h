@@ -1,9 +1,10 @@
 /*
  * The configuration of one cell in the words of the core: which models, devices and placements it
- * has, and what they weigh. Pure: reads the configuration, touches nothing else.
+ * has, and what they weigh. Host and simulator both configure their core through it, so that what
+ * is simulated is what is run. Pure: reads the configuration, touches nothing else.
  */
-#ifndef HOST_WORKER_LAYOUT_H
-#define HOST_WORKER_LAYOUT_H
+#ifndef BASE_LAYOUT_H
+#define BASE_LAYOUT_H
 
 #include "base/config.h"
 #include "core/core.h"
@@ -37,6 +38,20 @@ struct layout {
 int layout_create(const struct config *config, uint32_t index, struct layout **ret_layout,
                   char *err, size_t err_size);
 void layout_destroy(struct layout *layout);
+
+/* Tiers that an engine can be put into, and the ways back from them: bits of SHUNT_TIER_*. */
+struct layout_edges {
+    uint32_t tiers;
+    uint32_t edges_in;
+    uint32_t edges_prefetch;
+};
+
+/* Those of the driver that the model's engine has; none for an engine this version has no driver
+ * for. What layout_create gives every instance. */
+void layout_edges_of(const struct config_model *model, struct layout_edges *ret_edges);
+
+/* Other edges, for a driver of its own: of the tiers, those that the model wants are taken. */
+void layout_set_edges(struct layout *layout, uint32_t instance, const struct layout_edges *edges);
 
 /* Where an instance is at start. */
 void layout_set_tier(struct layout *layout, uint32_t instance, uint32_t tier);

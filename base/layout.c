@@ -1,7 +1,5 @@
 /* Maps the configuration of a cell to the core's. See layout.h. */
-#include "host/worker/layout.h"
-
-#include "host/engine/engine.h"
+#include "base/layout.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -70,24 +68,44 @@ static void map_guard(const struct config_guard *from, struct core_guard_config 
         .min_residence_ns = from->min_residence_ns};
 }
 
-static void map_instance(const struct config_model *model, uint32_t device,
-                         struct core_instance_config *ret)
+static bool is_ours(const struct config_model *model)
 {
-    struct engine_edges edges;
-    engine_edges(model, &edges);
+    return model->engine == CONFIG_ENGINE_EMULATED || model->start.count > 0;
+}
+
+void layout_edges_of(const struct config_model *model, struct layout_edges *ret_edges)
+{
+    *ret_edges = (struct layout_edges){0};
+    if (model->engine != CONFIG_ENGINE_EMULATED && model->engine != CONFIG_ENGINE_VLLM) {
+        return;
+    }
+    /* A server falls asleep in one way, and only a process of our own can be ended. */
+    uint32_t sleeping = 1u << (model->sleep_level == 2 ? SHUNT_TIER_DISCARDED : SHUNT_TIER_ASLEEP);
+    uint32_t own = is_ours(model) ? 1u << SHUNT_TIER_STOPPED : 0;
+    *ret_edges = (struct layout_edges){.tiers = sleeping | own, .edges_in = sleeping | own};
+}
+
+static void map_edges(const struct config_model *model, const struct layout_edges *edges,
+                      struct core_instance_config *ret)
+{
     uint32_t wanted = 0;
     for (uint32_t i = 0; i < model->tiers.count; i++) {
         wanted |= 1u << model->tiers.tier[i];
     }
-    bool attached = model->engine != CONFIG_ENGINE_EMULATED && model->start.count == 0;
+    ret->tiers = wanted & edges->tiers;
+    /* A server that is attached to can be tried again whatever became of it. */
+    ret->edges_in = edges->edges_in | (is_ours(model) ? 0 : 1u << SHUNT_TIER_STOPPED);
+    ret->edges_prefetch = edges->edges_prefetch;
+}
+
+static void map_instance(const struct config_model *model, uint32_t device,
+                         struct core_instance_config *ret)
+{
+    struct layout_edges edges;
+    layout_edges_of(model, &edges);
     *ret = (struct core_instance_config){
-        .device = device,
-        .tiers = wanted & edges.tiers,
-        /* A server that is attached to can be tried again whatever became of it. */
-        .edges_in = edges.edges_in | (attached ? 1u << SHUNT_TIER_STOPPED : 0),
-        .edges_prefetch = edges.edges_prefetch,
-        .tier = SHUNT_TIER_STOPPED,
-        .pinned = model->pin};
+        .device = device, .tier = SHUNT_TIER_STOPPED, .pinned = model->pin};
+    map_edges(model, &edges, ret);
     for (uint32_t t = 0; t < SHUNT_TIER_COUNT; t++) {
         int64_t on_device = model->memory.bytes[t];
         int64_t in_host = model->host_memory.bytes[t];
@@ -231,6 +249,12 @@ void layout_destroy(struct layout *layout)
     free(layout->core_devices);
     free(layout->core_instances);
     free(layout);
+}
+
+void layout_set_edges(struct layout *layout, uint32_t instance, const struct layout_edges *edges)
+{
+    const struct config_model *model = layout->models[layout->instances[instance].model];
+    map_edges(model, edges, &layout->core_instances[instance]);
 }
 
 void layout_set_tier(struct layout *layout, uint32_t instance, uint32_t tier)
