@@ -123,6 +123,55 @@ struct core_act_record *core_emit_record(struct core *core, uint32_t kind)
     return record;
 }
 
+/* By enum core_record_kind. */
+static const uint8_t record_sizes[CORE_REC_KIND_COUNT] = {
+    [CORE_REC_DECISION] = sizeof(struct core_rec_decision),
+    [CORE_REC_SWITCH] = sizeof(struct core_rec_switch),
+    [CORE_REC_GUARD] = sizeof(struct core_rec_guard),
+    [CORE_REC_VISIT] = sizeof(struct core_rec_visit),
+    [CORE_REC_REQUEST] = sizeof(struct core_rec_request),
+    [CORE_REC_INSTANCE] = sizeof(struct core_rec_instance),
+    [CORE_REC_SLOT] = sizeof(struct core_rec_slot),
+};
+
+/* By enum core_action_kind; records and notifications count their head only. */
+static const uint8_t action_sizes[CORE_ACT_KIND_COUNT] = {
+    [CORE_ACT_ACCEPT] = sizeof(struct core_act_accept),
+    [CORE_ACT_REJECT] = sizeof(struct core_act_reject),
+    [CORE_ACT_DISPATCH] = sizeof(struct core_act_dispatch),
+    [CORE_ACT_END] = sizeof(struct core_act_end),
+    [CORE_ACT_ABORT] = sizeof(struct core_act_abort),
+    [CORE_ACT_STEP] = sizeof(struct core_act_step),
+    [CORE_ACT_STEP_CANCEL] = sizeof(struct core_act_step),
+    [CORE_ACT_ASK] = sizeof(struct core_act_ask),
+    [CORE_ACT_NOTIFY] = offsetof(struct core_act_notify, event),
+    [CORE_ACT_RECORD] = offsetof(struct core_act_record, u),
+};
+
+static size_t event_size(uint32_t hook)
+{
+    if (hook >= CORE_HOOK_ARRIVAL && hook <= CORE_HOOK_CANCEL) {
+        return sizeof(struct shunt_request_event);
+    }
+    if (hook >= CORE_HOOK_SWITCH_START && hook <= CORE_HOOK_SWITCH_FAILED) {
+        return sizeof(struct shunt_switch_event);
+    }
+    return sizeof(uint32_t);
+}
+
+size_t core_action_size(const struct core_action *action)
+{
+    assert(action->kind < CORE_ACT_KIND_COUNT);
+    size_t size = offsetof(struct core_action, u) + action_sizes[action->kind];
+    if (action->kind == CORE_ACT_RECORD) {
+        assert(action->u.record.kind < CORE_REC_KIND_COUNT);
+        size += record_sizes[action->u.record.kind];
+    } else if (action->kind == CORE_ACT_NOTIFY) {
+        size += event_size(action->u.notify.hook);
+    }
+    return size;
+}
+
 bool core_next(struct core *core, struct core_action *ret_action)
 {
     assert(core->magic == CORE_MAGIC);

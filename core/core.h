@@ -584,8 +584,12 @@ struct core_action {
 };
 
 /* Next action, in order; false when all have been taken. The ring is sized so that one input can
- * never overflow it (asserted). */
+ * never overflow it (asserted). Bytes behind core_action_size are indeterminate. */
 bool core_next(struct core *core, struct core_action *ret_action);
+
+/* Bytes of an action that its kind gives a meaning, from its start: what to copy, hash or compare.
+ */
+size_t core_action_size(const struct core_action *action);
 
 /* ------------------------------------------------------------------ queries */
 

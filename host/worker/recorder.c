@@ -114,61 +114,10 @@ int recorder_input_decode(const void *payload, size_t len, struct recorder_input
                : -EBADMSG;
 }
 
-static size_t record_bytes(const struct core_act_record *record)
-{
-    size_t head = offsetof(struct core_act_record, u);
-    switch ((enum core_record_kind)record->kind) {
-    case CORE_REC_DECISION:
-        return head + sizeof(record->u.decision);
-    case CORE_REC_SWITCH:
-        return head + sizeof(record->u.change);
-    case CORE_REC_GUARD:
-        return head + sizeof(record->u.guard);
-    case CORE_REC_VISIT:
-        return head + sizeof(record->u.visit);
-    case CORE_REC_REQUEST:
-        return head + sizeof(record->u.request);
-    case CORE_REC_INSTANCE:
-        return head + sizeof(record->u.instance);
-    case CORE_REC_SLOT:
-        return head + sizeof(record->u.slot);
-    case CORE_REC_KIND_COUNT:
-        break;
-    }
-    return head;
-}
-
-static size_t action_bytes(const struct core_action *action)
-{
-    size_t head = offsetof(struct core_action, u);
-    switch ((enum core_action_kind)action->kind) {
-    case CORE_ACT_ACCEPT:
-        return head + sizeof(action->u.accept);
-    case CORE_ACT_REJECT:
-        return head + sizeof(action->u.reject);
-    case CORE_ACT_DISPATCH:
-        return head + sizeof(action->u.dispatch);
-    case CORE_ACT_END:
-        return head + sizeof(action->u.end);
-    case CORE_ACT_ABORT:
-        return head + sizeof(action->u.abort);
-    case CORE_ACT_STEP:
-    case CORE_ACT_STEP_CANCEL:
-        return head + sizeof(action->u.step);
-    case CORE_ACT_RECORD:
-        return head + record_bytes(&action->u.record);
-    case CORE_ACT_ASK:
-    case CORE_ACT_NOTIFY:
-    case CORE_ACT_KIND_COUNT:
-        break;
-    }
-    return 0;
-}
-
 uint64_t recorder_hash(uint64_t hash, const struct core_action *action)
 {
-    size_t bytes = action_bytes(action);
-    return bytes ? XXH3_64bits_withSeed(action, bytes, hash) : hash;
+    bool counts = action->kind != CORE_ACT_ASK && action->kind != CORE_ACT_NOTIFY;
+    return counts ? XXH3_64bits_withSeed(action, core_action_size(action), hash) : hash;
 }
 
 /* ------------------------------------------------------------------ the thread */

@@ -20,6 +20,7 @@ struct totals {
     uint64_t gaps;
     double gap_ratio;
     double wait_ratio;
+    uint64_t hash; /* of all actions: equal for two builds that behave alike */
 };
 
 static void run_seed(uint64_t seed, bool verbose, bool plain, struct totals *totals)
@@ -45,6 +46,7 @@ static void run_seed(uint64_t seed, bool verbose, bool plain, struct totals *tot
             swarm_fail("the same seed gives other actions");
         }
     }
+    totals->hash = totals->hash * UINT64_C(0x100000001b3) ^ result.hash;
     totals->inputs += result.inputs;
     totals->actions += result.actions;
     totals->requests += result.requests;
@@ -130,10 +132,10 @@ int main(int argc, char **argv)
         run_seed(seed, verbose, plain, &totals);
     }
     printf("%llu seeds: %llu requests, %llu switches, %llu inputs, %llu actions; %llu bounded "
-           "gaps, largest gap / bound %.3f, wait / bound %.3f\n",
+           "gaps, largest gap / bound %.3f, wait / bound %.3f; hash %016llx\n",
            (unsigned long long)(last - first), (unsigned long long)totals.requests,
            (unsigned long long)totals.switches, (unsigned long long)totals.inputs,
            (unsigned long long)totals.actions, (unsigned long long)totals.gaps, totals.gap_ratio,
-           totals.wait_ratio);
+           totals.wait_ratio, (unsigned long long)totals.hash);
     return 0;
 }

@@ -237,12 +237,12 @@ static void drain(struct world *world)
     memset(&other, 0, sizeof(other));
     while (core_next(world->core, &action)) {
         world->action_count++;
-        world->hash = hash_bytes(world->hash, &action, sizeof(action));
+        world->hash = hash_bytes(world->hash, &action, core_action_size(&action));
         if (world->verbose) {
             log_action(world, &action);
         }
-        if (world->twin &&
-            (!core_next(world->twin, &other) || memcmp(&action, &other, sizeof(action)) != 0)) {
+        if (world->twin && (!core_next(world->twin, &other) || action.kind != other.kind ||
+                            memcmp(&action, &other, core_action_size(&action)) != 0)) {
             swarm_fail("the core loaded from a save at input %lld acts differently: kind %u "
                        "against %u",
                        (long long)world->twin_at_input, action.kind, other.kind);
@@ -1150,7 +1150,7 @@ static void replay(const struct world *world)
         struct core_action action;
         memset(&action, 0, sizeof(action));
         while (core_next(core, &action)) {
-            hash = hash_bytes(hash, &action, sizeof(action));
+            hash = hash_bytes(hash, &action, core_action_size(&action));
         }
     }
     if (hash != world->hash || core_hash(core) != core_hash(world->core)) {
