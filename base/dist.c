@@ -234,3 +234,45 @@ double dist_mean(const struct dist *d)
     }
     return d->mean;
 }
+
+static double square_of_points(const struct dist *d)
+{
+    double sum = 0;
+    if (d->equal) {
+        for (size_t i = 0; i < d->points_len; i++) {
+            sum += d->points[i].value * d->points[i].value;
+        }
+        return sum / (double)d->points_len;
+    }
+    for (size_t i = 1; i < d->points_len; i++) {
+        double a = d->points[i - 1].value, b = d->points[i].value;
+        double width = d->points[i].p - d->points[i - 1].p;
+        sum += width * (a > 0 && b > a ? (b - a) * (b + a) / (2 * core_log(b / a))
+                                       : (a * a + a * b + b * b) / 3);
+    }
+    return sum;
+}
+
+double dist_second_moment(const struct dist *d)
+{
+    double sum = 0;
+    switch (d->kind) {
+    case DIST_NONE:
+        return 0;
+    case DIST_DETERMINISTIC:
+        return d->mean * d->mean;
+    case DIST_EXPONENTIAL:
+        return 2 * d->mean * d->mean;
+    case DIST_HYPEREXPONENTIAL:
+        for (size_t i = 0; i < d->branches_len; i++) {
+            sum += d->branches[i].p * 2 * d->branches[i].value * d->branches[i].value;
+        }
+        return sum;
+    case DIST_EMPIRICAL:
+        return square_of_points(d);
+    case DIST_LOGNORMAL:
+    case DIST_GAMMA:
+        break;
+    }
+    return d->mean * d->mean * (1 + d->cv * d->cv);
+}

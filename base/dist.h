@@ -52,5 +52,7 @@ const char *dist_check(const struct dist *dist);
 double dist_sample(const struct dist *dist, uint64_t seed, uint64_t stream, uint64_t index);
 /* Its expectation; exact, for empirical ones that of the interpolated curve. */
 double dist_mean(const struct dist *dist);
+/* The expectation of its square, likewise. */
+double dist_second_moment(const struct dist *dist);
 
 #endif
