@@ -1,0 +1,56 @@
+/*
+ * The N-policy of a server that sleeps: serves model 0 until its queue is empty, then leaves for
+ * model 1, to which nobody sends anything, and comes back when n requests wait. With n = 1 this is
+ * a sleep mode. The costs of the two switches are the set-up and shut-down of that server.
+ */
+#include <shunt/shunt.h>
+
+enum { N, PARAM_COUNT };
+enum { WORK = 0, REST = 1 }; /* models */
+
+static const struct shunt_param_info params[PARAM_COUNT] = {
+    SHUNT_DECLARE_INT(1, "n", SHUNT_PARAM_LIVE | SHUNT_PARAM_TUNE, 1, 1, 1000000, "requests",
+                      "Requests that have to wait before the device wakes for them."),
+};
+
+static void param_set(void *self, const struct shunt_params *set)
+{
+    *(int64_t *)self = shunt_param_integer(set, N, 0);
+}
+
+static int create(const struct shunt_host *host, const struct shunt_params *set, void **ret_self)
+{
+    *ret_self = host->alloc(host, sizeof(int64_t));
+    if (!*ret_self) {
+        return -1;
+    }
+    param_set(*ret_self, set);
+    return 0;
+}
+
+static int decide(void *self, const struct shunt_ask *ask, struct shunt_answer *answer)
+{
+    const int64_t *n = self;
+    struct shunt_decision *decision = &answer->decisions[0];
+    const uint32_t *resident = shunt_u32(ask->snapshot, SHUNT_COL_DEVICE_MODEL);
+    const uint32_t *queued = shunt_u32(ask->snapshot, SHUNT_COL_QUEUE_LEN);
+    const uint32_t *in_flight = shunt_u32(ask->snapshot, SHUNT_COL_IN_FLIGHT);
+    if (!resident || !queued || !in_flight || shunt_model_count(ask->snapshot) != 2) {
+        return shunt_stay(decision, SHUNT_REASON_NONE);
+    }
+    if (resident[ask->device] == WORK) {
+        if (queued[WORK] == 0 && in_flight[WORK] == 0) {
+            return shunt_switch_to(decision, REST, SHUNT_REASON_QUEUE_EMPTY);
+        }
+    } else if (queued[WORK] >= *n) {
+        return shunt_switch_to(decision, WORK, SHUNT_REASON_LONGEST_QUEUE);
+    }
+    return shunt_stay(decision, SHUNT_REASON_BATCH_UP);
+}
+
+static const struct shunt_policy_ops ops = {
+    .size = sizeof ops, .create = create, .decide = decide, .param_set = param_set};
+
+SHUNT_POLICY_DEFINE("npolicy", "1.0.0", "MIT",
+                    "Rest at model 1 when nothing waits for model 0, return when n requests do.", 0,
+                    0, .ops = &ops, .params = params, .param_count = PARAM_COUNT);
