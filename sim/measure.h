@@ -15,7 +15,8 @@
 
 struct measure;
 
-/* `arrivals`: how many there will be (for the warm-up); 0: unknown, then no warm-up by fraction. */
+/* `arrivals`: how many there will be (for the warm-up); 0: unknown, then no warm-up by fraction,
+ * and the visits are waited for during at most 50 arrivals each. The core is configured already. */
 int measure_create(const struct scenario *scenario, struct core *core, uint64_t seed,
                    uint64_t arrivals, struct measure **ret_measure);
 void measure_destroy(struct measure *measure); /* accepts NULL */
@@ -26,14 +27,16 @@ void measure_destroy(struct measure *measure); /* accepts NULL */
 void measure_arrival(struct measure *measure, struct sim_request *request, int64_t t_ns);
 /* The core took it; rejected requests get measure_end with SHUNT_OUTCOME_REJECTED instead. */
 void measure_accepted(struct measure *measure, const struct sim_request *request, int64_t t_ns);
-/* It is dispatched (again, after a requeue: then measure_requeued came before). */
-void measure_dispatched(struct measure *measure, const struct sim_request *request, int64_t t_ns);
+/* It is dispatched (again, after a requeue: then measure_requeued came before), with dispatch_ns
+ * set; sets request->switch_start_ns. */
+void measure_dispatched(struct measure *measure, struct sim_request *request, int64_t t_ns);
 void measure_requeued(struct measure *measure, const struct sim_request *request, int64_t t_ns);
 void measure_first_token(struct measure *measure, const struct sim_request *request, int64_t t_ns);
 /* It has ended (SHUNT_OUTCOME_*), from the queue or from service. */
 void measure_ended(struct measure *measure, const struct sim_request *request, uint32_t outcome,
                    bool was_in_service, int64_t t_ns);
-/* The first step of a switch to `model` on `device` begins. */
+/* The first step of a switch to `model` on `device` begins. It ends, if it is ok at the instant of
+ * the visit that it leads to and before the dispatches of that instant. */
 void measure_switch_begins(struct measure *measure, uint32_t device, uint32_t model, int64_t t_ns);
 void measure_switch_ended(struct measure *measure, uint32_t device, bool ok, int64_t t_ns);
 void measure_visit(struct measure *measure, uint32_t model, int64_t t_ns);

@@ -37,7 +37,10 @@ struct sim_request {
     uint32_t model;
     uint32_t service_class;
     uint32_t instance; /* of the last dispatch */
-    bool measured;     /* arrived in the measured window */
+    bool measured;     /* arrived in the measured window; set by sim/measure.h */
+    /* Set by sim/measure.h at the dispatch: when the switch began that ended with it, not before
+     * the arrival; without one the dispatch itself. */
+    int64_t switch_start_ns;
 };
 
 /* Watches a run: for reports, journals, tests. Every member is optional. */
