@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <string.h>
 
 static bool is_digit(char c)
 {
@@ -185,5 +186,25 @@ int datetime_parse(const char *text, size_t len, int64_t *ret_ns)
         return -EINVAL;
     }
     *ret_ns = seconds * 1000000000 + fraction;
+    return 0;
+}
+
+int clock_parse(const char *text, size_t len, int64_t *ret_ns)
+{
+    const char *colon = memchr(text, ':', len);
+    int minute, second;
+    int64_t hours, fraction = 0;
+    size_t at = colon ? (size_t)(colon - text) : 0;
+    if (at == 0 || at > 6 || !is_digit(text[0]) || decimal_parse(text, at, 0, &hours) ||
+        !two_digits(text, len, at + 1, ':', &minute) || minute > 59 ||
+        !two_digits(text, len, at + 4, 0, &second) || second > 60) {
+        return -EINVAL;
+    }
+    size_t i = at + 6;
+    if (i < len && (text[i] != '.' || i + 1 == len || !is_digit(text[i + 1]) ||
+                    decimal_parse(text + i, len - i, 9, &fraction) || fraction >= 1000000000)) {
+        return -EINVAL;
+    }
+    *ret_ns = (hours * 3600 + minute * 60 + second) * 1000000000 + fraction;
     return 0;
 }

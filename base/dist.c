@@ -20,6 +20,7 @@ static const char *const names[] = {
     [DIST_LOGNORMAL] = "lognormal",
     [DIST_GAMMA] = "gamma",
     [DIST_EMPIRICAL] = "empirical",
+    [DIST_WEIBULL] = "weibull",
 };
 
 enum { KINDS = sizeof names / sizeof *names };
@@ -38,6 +39,9 @@ enum dist_kind dist_kind_find(const char *name)
     }
     return DIST_NONE;
 }
+
+/* The cv of a Weibull law falls from 430 to 0.006 over these shapes. */
+static const double weibull_shape_min = 0.1, weibull_shape_max = 200;
 
 static bool is_size(double value)
 {
@@ -80,6 +84,23 @@ static const char *check_points(const struct dist *d)
     return NULL;
 }
 
+/* Of the laws given by a mean and one figure of spread. */
+static const char *check_spread(const struct dist *d)
+{
+    if (d->kind == DIST_LOGNORMAL && fabs(d->sigma) > 0) {
+        return d->sigma > 0 && d->sigma <= 3 ? NULL : "sigma must be above 0 and at most 3";
+    }
+    if (d->kind == DIST_WEIBULL && fabs(d->shape) > 0) {
+        return d->shape >= weibull_shape_min && d->shape <= weibull_shape_max
+                   ? NULL
+                   : "shape must be from 0.1 to 200";
+    }
+    if (d->kind == DIST_WEIBULL) {
+        return d->cv >= 0.01 && d->cv <= 100 ? NULL : "cv (or shape) must be from 0.01 to 100";
+    }
+    return d->cv > 0 && d->cv <= 100 ? NULL : "cv (or sigma) must be above 0 and at most 100";
+}
+
 const char *dist_check(const struct dist *d)
 {
     switch (d->kind) {
@@ -95,21 +116,90 @@ const char *dist_check(const struct dist *d)
         return is_size(d->mean) && d->mean > 0 ? NULL : "the mean must be above 0";
     case DIST_LOGNORMAL:
     case DIST_GAMMA:
-        if (!is_size(d->mean) || !(d->mean > 0)) {
-            return "the mean must be above 0";
-        }
-        return d->cv > 0 && d->cv <= 100 ? NULL : "cv (or sigma) must be above 0 and at most 100";
+    case DIST_WEIBULL:
+        return is_size(d->mean) && d->mean > 0 ? check_spread(d) : "the mean must be above 0";
     }
     return "unknown distribution";
 }
 
+/* --- Derived parameters --- */
+
+/* ln gamma(x) for x >= 1: Stirling's series above 10, the recurrence below. */
+static double log_gamma(double x)
+{
+    double product = 1;
+    for (; x < 10; x += 1) {
+        product *= x;
+    }
+    double inverse = 1 / x, square = inverse * inverse;
+    double series =
+        ((((1.0 / 1188 * square - 1.0 / 1680) * square + 1.0 / 1260) * square - 1.0 / 360) *
+             square +
+         1.0 / 12) *
+        inverse;
+    static const double half_log_two_pi = 0x1.d67f1c864beb5p-1;
+    return (x - 0.5) * core_log(x) - x + half_log_two_pi + series - core_log(product);
+}
+
+static double weibull_cv2(double shape)
+{
+    return core_exp(log_gamma(1 + 2 / shape) - 2 * log_gamma(1 + 1 / shape)) - 1;
+}
+
+static double weibull_shape(double cv)
+{
+    double low = weibull_shape_min, high = weibull_shape_max;
+    for (int i = 0; i < 64; i++) {
+        double middle = (low + high) / 2;
+        if (weibull_cv2(middle) > cv * cv) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    return (low + high) / 2;
+}
+
+/* sqrt() is no mathematics that differs: IEEE 754 asks for the correctly rounded root. */
+static void derive(const struct dist *d, double derived[2])
+{
+    derived[0] = derived[1] = 0;
+    switch (d->kind) {
+    case DIST_LOGNORMAL: /* of the logarithm: sigma, mean */
+        derived[0] = d->sigma > 0 ? d->sigma : sqrt(core_log(1 + d->cv * d->cv));
+        derived[1] = core_log(d->mean) - derived[0] * derived[0] / 2;
+        break;
+    case DIST_WEIBULL: /* 1 / shape, scale */
+        derived[0] = 1 / (d->shape > 0 ? d->shape : weibull_shape(d->cv));
+        derived[1] = d->mean * core_exp(-log_gamma(1 + derived[0]));
+        break;
+    case DIST_NONE:
+    case DIST_DETERMINISTIC:
+    case DIST_EXPONENTIAL:
+    case DIST_HYPEREXPONENTIAL:
+    case DIST_GAMMA:
+    case DIST_EMPIRICAL:
+        break;
+    }
+}
+
+void dist_prepare(struct dist *d)
+{
+    derive(d, d->derived);
+    d->prepared = true;
+}
+
+/* --- Sampling --- */
+
+/* The draws of one sample: the key's own bits, then those of the sequence that begins there. */
 struct draws {
     uint64_t key, next;
 };
 
 static double draw(struct draws *draws)
 {
-    return random_unit(random_u64(draws->key, 0, draws->next++));
+    uint64_t k = draws->next++;
+    return random_unit(k == 0 ? draws->key : random_mix(draws->key + k * RANDOM_GOLDEN));
 }
 
 /* The polar method (Marsaglia and Bray): no trigonometry, whose last digit differs by machine. */
@@ -119,7 +209,7 @@ static double draw_normal(struct draws *draws)
         double x = 2 * draw(draws) - 1, y = 2 * draw(draws) - 1;
         double square = x * x + y * y;
         if (square > 0 && square < 1) {
-            return x * core_sqrt(-2 * core_log(square) / square);
+            return x * sqrt(-2 * core_log(square) / square);
         }
     }
 }
@@ -129,10 +219,10 @@ static double draw_gamma(struct draws *draws, double shape)
 {
     double boost = 1;
     if (shape < 1) {
-        boost = core_pow(draw(draws), 1 / shape);
+        boost = core_exp(core_log(draw(draws)) / shape);
         shape += 1;
     }
-    double d = shape - 1.0 / 3, c = 1 / core_sqrt(9 * d);
+    double d = shape - 1.0 / 3, c = 1 / sqrt(9 * d);
     for (;;) {
         double x = draw_normal(draws), v = 1 + c * x;
         if (v <= 0) {
@@ -157,7 +247,7 @@ static double quantile(const struct dist *d, double u)
     }
     const struct dist_point *a = &d->points[i - 1], *b = &d->points[i];
     double part = (u - a->p) / (b->p - a->p);
-    return a->value > 0 ? a->value * core_pow(b->value / a->value, part)
+    return a->value > 0 ? a->value * core_exp(core_log(b->value / a->value) * part)
                         : a->value + (b->value - a->value) * part;
 }
 
@@ -171,9 +261,23 @@ static double branch_sample(const struct dist *d, struct draws *draws)
     return -core_log(draw(draws)) * d->branches[i].value;
 }
 
-double dist_sample(const struct dist *d, uint64_t seed, uint64_t stream, uint64_t index)
+static double derived_sample(const struct dist *d, struct draws *draws)
 {
-    struct draws draws = {.key = random_u64(seed, stream, index)};
+    double now[2];
+    const double *derived = d->derived;
+    if (!d->prepared) {
+        derive(d, now);
+        derived = now;
+    }
+    if (d->kind == DIST_LOGNORMAL) {
+        return core_exp(derived[0] * draw_normal(draws) + derived[1]);
+    }
+    return derived[1] * core_exp(core_log(-core_log(draw(draws))) * derived[0]);
+}
+
+double dist_sample_key(const struct dist *d, uint64_t key)
+{
+    struct draws draws = {.key = key};
     switch (d->kind) {
     case DIST_NONE:
         break;
@@ -183,10 +287,9 @@ double dist_sample(const struct dist *d, uint64_t seed, uint64_t stream, uint64_
         return -core_log(draw(&draws)) * d->mean;
     case DIST_HYPEREXPONENTIAL:
         return branch_sample(d, &draws);
-    case DIST_LOGNORMAL: {
-        double variance = log1p(d->cv * d->cv);
-        return d->mean * core_exp(core_sqrt(variance) * draw_normal(&draws) - variance / 2);
-    }
+    case DIST_LOGNORMAL:
+    case DIST_WEIBULL:
+        return derived_sample(d, &draws);
     case DIST_GAMMA:
         return draw_gamma(&draws, 1 / (d->cv * d->cv)) * d->mean * d->cv * d->cv;
     case DIST_EMPIRICAL:
@@ -194,6 +297,11 @@ double dist_sample(const struct dist *d, uint64_t seed, uint64_t stream, uint64_
     }
     assert(false);
     return 0;
+}
+
+double dist_sample(const struct dist *d, uint64_t seed, uint64_t stream, uint64_t index)
+{
+    return dist_sample_key(d, random_u64(seed, stream, index));
 }
 
 static double mean_of_points(const struct dist *d)
@@ -230,6 +338,7 @@ double dist_mean(const struct dist *d)
     case DIST_EXPONENTIAL:
     case DIST_LOGNORMAL:
     case DIST_GAMMA:
+    case DIST_WEIBULL:
         break;
     }
     return d->mean;

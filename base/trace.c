@@ -70,6 +70,11 @@ const char *trace_format_name(size_t i)
     return i < FORMATS ? formats[i].name : NULL;
 }
 
+const char *trace_format_names(void)
+{
+    return formats[0].name;
+}
+
 const char *trace_format_keys(void)
 {
     return "time_s, time_ms, time, model, input_tokens, output_tokens, service_s, service_ms";
@@ -316,15 +321,24 @@ static int cell_number(struct trace_reader *r, const struct cell *cell, const ch
 
 static int cell_time(struct trace_reader *r, const struct cell *cell, int64_t *ret_ns)
 {
-    if (r->format.clock != TRACE_DATETIME) {
-        int exponent = r->format.clock == TRACE_SECONDS ? 9 : 6;
-        return cell_number(r, cell, r->format.time, exponent, time_max_ns, ret_ns);
+    const char *what = "a date and time";
+    int rc = 0;
+    switch (r->format.clock) {
+    case TRACE_SECONDS:
+        return cell_number(r, cell, r->format.time, 9, time_max_ns, ret_ns);
+    case TRACE_MILLISECONDS:
+        return cell_number(r, cell, r->format.time, 6, time_max_ns, ret_ns);
+    case TRACE_DATETIME:
+        rc = datetime_parse(cell->text, cell->len, ret_ns);
+        break;
+    case TRACE_TIME_OF_DAY:
+        what = "HH:MM:SS";
+        rc = clock_parse(cell->text, cell->len, ret_ns);
+        break;
     }
-    if (datetime_parse(cell->text, cell->len, ret_ns)) {
-        return fail(r, -EINVAL, cell->column, "%s is not a date and time: \"%.*s\"", r->format.time,
-                    (int)(cell->len < 40 ? cell->len : 40), cell->text);
-    }
-    return 0;
+    return rc ? fail(r, -EINVAL, cell->column, "%s is not %s: \"%.*s\"", r->format.time, what,
+                     (int)(cell->len < 40 ? cell->len : 40), cell->text)
+              : 0;
 }
 
 /* FIELDS cells, text NULL where the format has none. */

@@ -10,6 +10,7 @@
 #ifndef SHUNT_BASE_TRACE_H
 #define SHUNT_BASE_TRACE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,7 @@ enum {
     TRACE_LINE_MAX = 1 << 18, /* bytes of a line */
     TRACE_FILTERS_MAX = 8,    /* `where` conditions of a reader */
     TRACE_ERROR_MAX = 512,
+    TRACE_REORDER_MAX = 1 << 16, /* rows held back by a format whose rows are not in order */
 };
 
 /* One request of a trace. Numbers that the format does not have are -1, text is "". */
@@ -28,7 +30,8 @@ struct trace_row {
     int64_t input_tokens;
     int64_t output_tokens;
     int64_t service_ns;
-    uint64_t line; /* 1-based line of the (uncompressed) file */
+    uint64_t line;   /* 1-based line of the (uncompressed) file */
+    uint64_t number; /* 0-based, of all rows of the file, those left out by filters included */
     char model[TRACE_TEXT_MAX];
 };
 
@@ -44,7 +47,8 @@ enum trace_syntax { TRACE_CSV, TRACE_JSONL };
 enum trace_clock {
     TRACE_SECONDS, /* decimal seconds from any origin */
     TRACE_MILLISECONDS,
-    TRACE_DATETIME, /* YYYY-MM-DD[ T]HH:MM:SS[.fraction][Z|+HH:MM], as ns since 1970 */
+    TRACE_DATETIME,    /* YYYY-MM-DD[ T]HH:MM:SS[.fraction][Z|+HH:MM], as ns since 1970 */
+    TRACE_TIME_OF_DAY, /* HH:MM:SS[.fraction], the hours without limit */
 };
 
 /*
@@ -56,6 +60,10 @@ struct trace_format {
     enum trace_syntax syntax;
     enum trace_clock clock;
     int service_exponent; /* power of ten of the service column's unit in seconds: 0 s, -3 ms */
+    bool time_is_end;     /* the time is that of the end: arrival = time - service (not below 0) */
+    /* Rows are not in order of arrival: they are put in order over TRACE_REORDER_MAX rows, and what
+     * comes later still is an error. Implied by time_is_end. */
+    bool unordered;
     char time[TRACE_NAME_MAX];
     char model[TRACE_NAME_MAX];
     char input_tokens[TRACE_NAME_MAX];
@@ -73,12 +81,15 @@ struct trace_reader;
 
 /* The built-in format NAME, or NULL. */
 const struct trace_format *trace_format_find(const char *name);
-/* The i-th built-in format's name, or NULL past the end: for messages and help. */
+/* The names of all built-in formats with commas between them, for messages and help. */
+const char *trace_format_names(void);
+/* The i-th built-in format's name, or NULL past the end. */
 const char *trace_format_name(size_t i);
 
 /*
- * Sets one KEY of a generic mapping: time_s, time_ms, time (a date and time), model,
- * input_tokens, output_tokens, service_s, service_ms, to the column COLUMN. Starts from a zeroed
+ * Sets one KEY of a generic mapping: time_s, time_ms, time (a date and time), end_time_s,
+ * end_time_ms (time of the end; service is then needed), model, input_tokens, output_tokens,
+ * service_s, service_ms, to the column COLUMN. Starts from a zeroed
  * format. -EINVAL with *err filled (no file in it) for an unknown key or a name too long.
  */
 int trace_format_set(struct trace_format *format, const char *key, const char *column, char *err,
@@ -113,5 +124,7 @@ void trace_close(struct trace_reader *reader);
 int decimal_parse(const char *text, size_t len, int exponent, int64_t *ret_value);
 /* A date and time as in TRACE_DATETIME, as ns since 1970 (UTC if no zone is given). -EINVAL. */
 int datetime_parse(const char *text, size_t len, int64_t *ret_ns);
+/* A time of day as in TRACE_TIME_OF_DAY, as ns since its 0. -EINVAL. */
+int clock_parse(const char *text, size_t len, int64_t *ret_ns);
 
 #endif
