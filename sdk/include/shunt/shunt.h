@@ -4,7 +4,9 @@
 
 #include <shunt/ext.h>
 #include <shunt/host.h>
+#include <shunt/index.h>
 #include <shunt/params.h>
+#include <shunt/pick.h>
 #include <shunt/policy.h>
 #include <shunt/snapshot.h>
 #include <shunt/types.h>
