@@ -3,7 +3,7 @@ import os
 import re
 
 # Of inline helpers, compiled into the policy: they never cross the boundary.
-HELPERS = {"shunt_waiters"}
+HELPERS = {"shunt_waiters", "shunt_turn"}
 
 
 def structs(source):
