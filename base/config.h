@@ -113,7 +113,8 @@ enum config_drain_mode { CONFIG_DRAIN_FINISH = 0, CONFIG_DRAIN_REQUEUE = 1 };
 
 /* devices[] */
 struct config_device {
-    uint32_t line; /* where it stands in the file; so in every struct below, 0 if it does not */
+    uint32_t line;   /* where it stands in the file; so in every struct below, 0 if it does not */
+    uint32_t column; /* likewise; known in YAML only */
 #define GROUP_DEVICE CONFIG_MEMBER
 #include "base/settings.def"
 };
@@ -121,6 +122,7 @@ struct config_device {
 /* policy, and that of a cell */
 struct config_policy {
     uint32_t line;
+    uint32_t column;
 #define GROUP_POLICY CONFIG_MEMBER
 #include "base/settings.def"
 };
@@ -128,6 +130,7 @@ struct config_policy {
 /* models[].emulate */
 struct config_emulate {
     uint32_t line;
+    uint32_t column;
 #define GROUP_EMULATE CONFIG_MEMBER
 #include "base/settings.def"
 };
@@ -136,6 +139,7 @@ struct config_emulate {
  * devices that the model fits on; host_memory and tiers hold no "auto" any more. */
 struct config_model {
     uint32_t line;
+    uint32_t column;
     struct config_emulate emulate;
 #define GROUP_MODEL CONFIG_MEMBER
 #include "base/settings.def"
@@ -145,6 +149,7 @@ struct config_model {
  * policy is a whole copy of that, with what the cell's own group says. */
 struct config_cell {
     uint32_t line;
+    uint32_t column;
     struct config_policy policy;
     uint32_t device[16]; /* the devices as indices, devices.count of them */
 #define GROUP_CELL CONFIG_MEMBER
@@ -154,6 +159,7 @@ struct config_cell {
 /* limits */
 struct config_limits {
     uint32_t line;
+    uint32_t column;
 #define GROUP_LIMITS CONFIG_MEMBER
 #include "base/settings.def"
 };
@@ -161,6 +167,7 @@ struct config_limits {
 /* guard */
 struct config_guard {
     uint32_t line;
+    uint32_t column;
 #define GROUP_GUARD CONFIG_MEMBER
 #include "base/settings.def"
 };
@@ -168,6 +175,7 @@ struct config_guard {
 /* admin */
 struct config_admin {
     uint32_t line;
+    uint32_t column;
 #define GROUP_ADMIN CONFIG_MEMBER
 #include "base/settings.def"
 };
@@ -175,6 +183,7 @@ struct config_admin {
 /* journal */
 struct config_journal {
     uint32_t line;
+    uint32_t column;
 #define GROUP_JOURNAL CONFIG_MEMBER
 #include "base/settings.def"
 };
@@ -222,6 +231,30 @@ int config_load(const char *path, struct config **ret_config, struct config_erro
  */
 int config_load_string(const char *text, size_t size, const char *name, struct config **ret_config,
                        struct config_errors *errors);
+
+struct yaml;
+struct yaml_node;
+
+/* The parts of a YAML file that say what shunt.cfg says, with its keys; NULL where it has none. */
+struct config_yaml {
+    struct yaml *yaml;
+    struct yaml_node *root; /* devices, models, limits, host_memory_gib of it are taken */
+    struct yaml_node *guard;
+    struct yaml_node *min_residence_s; /* of guard, where it stands elsewhere */
+    struct config_tiers tiers;         /* of models that name none */
+    bool limits_derived; /* queued_max and in_flight_max, where not said, hold what the
+                            models may want together */
+};
+
+/*
+ * Reads those settings of the table that concern the core (CONFIG_CORE in settings.def) from YAML:
+ * the same ranges, defaults and rules. Keys that are not among them are left for the caller to ask
+ * for and yaml_end() to complain about. "none" is 0 where that means no limit, "unlimited" the
+ * largest concurrency; limits.models_max and devices_max are what the file has. `name` stands for
+ * the file; messages say FILE:LINE:COLUMN. Results as of config_load_string.
+ */
+int config_from_yaml(const struct config_yaml *from, const char *name, struct config **ret_config,
+                     struct config_errors *errors);
 
 void config_free(struct config *config);
 

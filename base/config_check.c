@@ -15,16 +15,16 @@
 
 enum { NAME_CHARS = 1, MODEL_CHARS = 2 };
 
-static uint32_t line_at(const struct config_reader *reader, const char *path, uint32_t otherwise)
+static const struct config_mark nowhere_at;
+
+/* Where a group stands. */
+#define MARK(group) ((struct config_mark){(group)->line, (group)->column})
+
+static struct config_mark place_of(const struct config_reader *reader, const char *path,
+                                   struct config_mark otherwise)
 {
-    /* Origins are not sorted yet. */
-    const struct config_memo *memo = reader->config->memo;
-    for (size_t i = 0; i < memo->origin_count; i++) {
-        if (strcmp(memo->origin[i].path, path) == 0) {
-            return memo->origin[i].line;
-        }
-    }
-    return otherwise;
+    struct config_mark at = config_noted(reader, path);
+    return at.line ? at : otherwise;
 }
 
 /* Reports about setting KEY of model m. */
@@ -32,7 +32,7 @@ static uint32_t line_at(const struct config_reader *reader, const char *path, ui
     do {                                                                                           \
         char model_path[64];                                                                       \
         (void)snprintf(model_path, sizeof model_path, "models[%u].%s", (m), (key));                \
-        config_error((reader), line_at((reader), model_path, (reader)->config->models[m].line),    \
+        config_error((reader), place_of((reader), model_path, MARK(&(reader)->config->models[m])), \
                      "%s: " format, model_path, __VA_ARGS__);                                      \
     } while (0)
 
@@ -108,38 +108,38 @@ static void check_paths(struct config_reader *reader)
 static void check_listen(struct config_reader *reader)
 {
     struct config *config = reader->config;
-    uint32_t line = line_at(reader, "listen", 0);
+    struct config_mark at = place_of(reader, "listen", nowhere_at);
     bool beyond = false;
     for (uint32_t i = 0; i < config->listen.count; i++) {
         struct config_address address;
         char err[160];
         if (config_address_parse(config->listen.item[i], &address, err, sizeof err)) {
-            config_error(reader, line, "listen: \"%.60s\": %s", config->listen.item[i], err);
+            config_error(reader, at, "listen: \"%.60s\": %s", config->listen.item[i], err);
             continue;
         }
         beyond = beyond || !address.loopback;
     }
     if (beyond && config->auth == CONFIG_AUTH_AUTO && !config->keys_file[0]) {
-        config_error(reader, line,
+        config_error(reader, at,
                      "listen: is reachable from other machines without keys; set keys_file (see "
                      "`shunt help key`), or state auth = \"none\"");
     }
     if (config->auth == CONFIG_AUTH_KEYS && !config->keys_file[0]) {
-        config_error(reader, line_at(reader, "auth", 0),
+        config_error(reader, place_of(reader, "auth", nowhere_at),
                      "auth: \"keys\" needs keys_file; write one with `shunt key NAME`");
     }
     if (config->auth == CONFIG_AUTH_NONE && config->keys_file[0]) {
-        config_error(reader, line_at(reader, "auth", 0),
+        config_error(reader, place_of(reader, "auth", nowhere_at),
                      "auth: \"none\" and keys_file contradict each other; take one away");
     }
     if (config->admin.listen[0]) {
         struct config_address address;
         char err[160];
-        line = line_at(reader, "admin.listen", 0);
+        at = place_of(reader, "admin.listen", nowhere_at);
         if (config_address_parse(config->admin.listen, &address, err, sizeof err)) {
-            config_error(reader, line, "admin.listen: \"%.60s\": %s", config->admin.listen, err);
+            config_error(reader, at, "admin.listen: \"%.60s\": %s", config->admin.listen, err);
         } else if (!address.loopback) {
-            config_error(reader, line,
+            config_error(reader, at,
                          "admin.listen: is reachable from other machines; operators connect to the "
                          "socket or to an address of this machine");
         }
@@ -152,7 +152,7 @@ static void check_order(struct config_reader *reader, const char *low_path, int6
                         const char *high_path, int64_t high)
 {
     if (low > high) {
-        config_error(reader, line_at(reader, low_path, line_at(reader, high_path, 0)),
+        config_error(reader, place_of(reader, low_path, place_of(reader, high_path, nowhere_at)),
                      "%s: is larger than %s; raise that or lower this", low_path, high_path);
     }
 }
@@ -170,18 +170,18 @@ static void check_limits(struct config_reader *reader)
     check_order(reader, "journal.segment_mib", config->journal.segment_bytes, "journal.keep_mib",
                 config->journal.keep_bytes);
     if (config->model_count > limits->models_max) {
-        config_error(reader, line_at(reader, "limits.models_max", 0),
+        config_error(reader, place_of(reader, "limits.models_max", nowhere_at),
                      "limits.models_max: %lld is less than the %u models of this file",
                      (long long)limits->models_max, config->model_count);
     }
     if (config->device_count > limits->devices_max) {
-        config_error(reader, line_at(reader, "limits.devices_max", 0),
+        config_error(reader, place_of(reader, "limits.devices_max", nowhere_at),
                      "limits.devices_max: %lld is less than the %u devices of this file",
                      (long long)limits->devices_max, config->device_count);
     }
     if (config->survive) {
         config_error(
-            reader, line_at(reader, "survive", 0),
+            reader, place_of(reader, "survive", nowhere_at),
             "survive: this version cannot adopt engines that outlived their supervisor; set "
             "it to false");
     }
@@ -209,10 +209,10 @@ static void check_policy(struct config_reader *reader, struct config_policy *pol
     struct policy_ref ref;
     (void)snprintf(place, sizeof place, "%s.use", path);
     if (policy_ref_parse(policy->use, &ref, err, sizeof err)) {
-        config_error(reader, line_at(reader, place, policy->line), "%s: %s", place, err);
+        config_error(reader, place_of(reader, place, MARK(policy)), "%s: %s", place, err);
     } else {
         if (ref.values && policy->values[0]) {
-            config_error(reader, line_at(reader, place, policy->line),
+            config_error(reader, place_of(reader, place, MARK(policy)),
                          "%s: names a values file, and so does values; take one away", place);
         }
         const char *use = resolve_reference(reader, &ref);
@@ -222,7 +222,7 @@ static void check_policy(struct config_reader *reader, struct config_policy *pol
     if (policy->isolation == CONFIG_ISOLATION_ISOLATED) {
         (void)snprintf(place, sizeof place, "%s.isolation", path);
         config_error(
-            reader, line_at(reader, place, policy->line),
+            reader, place_of(reader, place, MARK(policy)),
             "%s: this version has no isolated policies, and does not run one as trusted in "
             "their place; state \"trusted\" if you trust %.60s",
             place, policy->use);
@@ -247,30 +247,30 @@ static void check_devices(struct config_reader *reader)
     const struct config *config = reader->config;
     if (config->device_count == 0) {
         config_error(
-            reader, line_at(reader, "devices", 0),
+            reader, place_of(reader, "devices", nowhere_at),
             "devices: there is none; add devices = ( { name = \"gpu0\"; gpu = 0; memory_gib = "
             "\"auto\"; } );");
     }
     for (uint32_t d = 0; d < config->device_count; d++) {
         const struct config_device *device = &config->devices[d];
         if (device->name[0] && !name_is_legal(device->name, NAME_CHARS)) {
-            config_error(reader, device->line,
+            config_error(reader, MARK(device),
                          "devices[%u].name: takes letters, digits, '-', '_' and '.'", d);
         }
         if (device->memory_bytes == CONFIG_AUTOMATIC && device->gpu < 0) {
             config_error(
-                reader, device->line,
+                reader, MARK(device),
                 "devices[%u].memory_gib: \"auto\" asks the GPU driver and needs gpu; state "
                 "a number for an emulated device",
                 d);
         }
         for (uint32_t e = 0; e < d; e++) {
             if (device->name[0] && strcmp(config->devices[e].name, device->name) == 0) {
-                config_error(reader, device->line,
+                config_error(reader, MARK(device),
                              "devices[%u].name: \"%s\" is devices[%u] already", d, device->name, e);
             }
             if (device->gpu >= 0 && config->devices[e].gpu == device->gpu) {
-                config_error(reader, device->line,
+                config_error(reader, MARK(device),
                              "devices[%u].gpu: GPU %lld is devices[%u] already; two devices would "
                              "share its memory",
                              d, (long long)device->gpu, e);
@@ -395,6 +395,10 @@ static void check_tiers(struct config_reader *reader, uint32_t m, struct config_
 {
     bool attached = is_attached(model);
     bool sleeps = model->engine == CONFIG_ENGINE_EMULATED || model->engine == CONFIG_ENGINE_VLLM;
+    if (model->tiers.count == 0 && reader->tiers.count > 0) {
+        model->tiers = reader->tiers;
+        return;
+    }
     if (model->tiers.count == 0) {
         if (sleeps) {
             model->tiers.tier[model->tiers.count++] =
@@ -509,7 +513,7 @@ static void nowhere(struct config_reader *reader, uint32_t m)
     char path[64];
     (void)snprintf(path, sizeof path, "models[%u].%s", m, tier);
     MODEL_ERROR(
-        reader, m, line_at(reader, path, 0) ? tier : plain,
+        reader, m, place_of(reader, path, nowhere_at).line ? tier : plain,
         "%.4g GiB fits on no device that the model may occupy (largest of all: %s, %.4g GiB); "
         "give the engine less memory or the model another device",
         (double)config->models[m].memory.bytes[SHUNT_TIER_RESIDENT] / GIB, largest->name,
@@ -650,7 +654,7 @@ static void check_models(struct config_reader *reader, struct config_model *mode
     const struct config *config = reader->config;
     if (config->model_count == 0) {
         config_error(
-            reader, line_at(reader, "models", 0),
+            reader, place_of(reader, "models", nowhere_at),
             "models: there is none; add models = ( { name = \"...\"; memory_gib = ...; } );");
     }
     check_names(reader);
@@ -694,12 +698,12 @@ static void check_cell(struct config_reader *reader, uint32_t c, struct config_c
 {
     const struct config *config = reader->config;
     if (cell->name[0] && !name_is_legal(cell->name, NAME_CHARS)) {
-        config_error(reader, cell->line, "cells[%u].name: takes letters, digits, '-', '_' and '.'",
+        config_error(reader, MARK(cell), "cells[%u].name: takes letters, digits, '-', '_' and '.'",
                      c);
     }
     for (uint32_t o = 0; o < c; o++) {
         if (cell->name[0] && strcmp(config->cells[o].name, cell->name) == 0) {
-            config_error(reader, cell->line, "cells[%u].name: \"%s\" is cells[%u] already", c,
+            config_error(reader, MARK(cell), "cells[%u].name: \"%s\" is cells[%u] already", c,
                          cell->name, o);
         }
     }
@@ -710,12 +714,12 @@ static void check_cell(struct config_reader *reader, uint32_t c, struct config_c
             d++;
         }
         if (d == config->device_count) {
-            config_error(reader, cell->line, "cells[%u].devices: there is no device \"%.60s\"", c,
+            config_error(reader, MARK(cell), "cells[%u].devices: there is no device \"%.60s\"", c,
                          cell->devices.item[i]);
             continue;
         }
         if (cell_of[d] != UINT32_MAX) {
-            config_error(reader, cell->line, "cells[%u].devices: %s is in cells[%u] already", c,
+            config_error(reader, MARK(cell), "cells[%u].devices: %s is in cells[%u] already", c,
                          config->devices[d].name, cell_of[d]);
         }
         cell_of[d] = c;
@@ -743,7 +747,7 @@ static void check_cells(struct config_reader *reader, struct config_cell *cells)
     }
     for (uint32_t d = 0; d < config->device_count; d++) {
         if (cell_of[d] == UINT32_MAX) {
-            config_error(reader, config->devices[d].line,
+            config_error(reader, MARK(&config->devices[d]),
                          "devices[%u]: %s is in no cell; add it to one, or leave cells out", d,
                          config->devices[d].name);
         }

@@ -113,11 +113,12 @@ double config_unit_scale(const char *unit)
     return 1.0;
 }
 
-/* "1 to 64 GiB", "auto|keys|none", "list of 1 to 16 strings" ... */
-static void describe_type(const struct config_info *info, char *text, size_t size)
+void config_describe_type(const struct config_info *info, char *text, size_t size)
 {
     const char *gap = info->unit[0] ? " " : "";
-    const char *automatic = info->flags & CONFIG_AUTO ? ", or \"auto\"" : "";
+    const char *automatic = info->flags & CONFIG_AUTO   ? ", or \"auto\""
+                            : info->flags & CONFIG_NONE ? ", or \"none\""
+                                                        : "";
     switch (info->kind) {
     case CONFIG_KIND_BOOL:
         (void)snprintf(text, size, "true or false");
@@ -157,7 +158,7 @@ static void describe_type(const struct config_info *info, char *text, size_t siz
     }
 }
 
-static void describe_default(const struct config_info *info, char *text, size_t size)
+void config_describe_default(const struct config_info *info, char *text, size_t size)
 {
     if (info->flags & CONFIG_REQUIRED) {
         (void)snprintf(text, size, "required");
@@ -199,8 +200,8 @@ void config_print_help(FILE *out)
         print_wrapped(out, "  ", group->doc, 100);
         for (size_t i = 0; i < group->info_count; i++) {
             char type[160], value[96];
-            describe_type(&group->info[i], type, sizeof type);
-            describe_default(&group->info[i], value, sizeof value);
+            config_describe_type(&group->info[i], type, sizeof type);
+            config_describe_default(&group->info[i], value, sizeof value);
             (void)fprintf(out, "\n  %s: %s; default: %s\n", group->info[i].key, type, value);
             print_wrapped(out, "      ", group->info[i].doc, 100);
         }
@@ -237,8 +238,8 @@ void config_print_manual(FILE *out)
             g == CONFIG_GROUP_TOP ? "Top level" : group->path, group->doc);
         for (size_t i = 0; i < group->info_count; i++) {
             char type[160], value[96];
-            describe_type(&group->info[i], type, sizeof type);
-            describe_default(&group->info[i], value, sizeof value);
+            config_describe_type(&group->info[i], type, sizeof type);
+            config_describe_default(&group->info[i], value, sizeof value);
             (void)fprintf(out, "| `%s` | ", group->info[i].key);
             print_cell(out, type);
             (void)fprintf(out, " | %s | ", value);
@@ -262,8 +263,8 @@ int config_print_comment(FILE *out, const char *path, const char *prefix)
             continue;
         }
         char type[160], value[96], head[320];
-        describe_type(info, type, sizeof type);
-        describe_default(info, value, sizeof value);
+        config_describe_type(info, type, sizeof type);
+        config_describe_default(info, value, sizeof value);
         (void)snprintf(head, sizeof head, "%s: %s; default: %s.", info->key, type, value);
         print_wrapped(out, prefix, head, 100);
         print_wrapped(out, prefix, info->doc, 100);

@@ -205,7 +205,7 @@ static const struct {
      "models[0].emulate.speed"},
     {DEVICE MODEL "limits = 3;", "limits: wants a group { }, not a number"},
     {DEVICE MODEL "limits = { max_wait_s = \"9\"; };",
-     "limits.max_wait_s: wants a number, not text"},
+     "limits.max_wait_s: wants a number or \"none\", not text"},
     {DEVICE MODEL "limits = { queued_max = 1.5; };", "wants a whole number, not 1.5"},
     {DEVICE MODEL "limits = { queued_max = 0; };",
      "limits.queued_max: 0 is out of range; wants 1 to"},
