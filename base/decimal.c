@@ -25,7 +25,8 @@ static void decimal_digit(struct decimal *d, char c, bool fraction)
 {
     int digit = c - '0';
     d->digits++;
-    if (!d->full && d->mantissa <= (INT64_MAX - digit) / 10) {
+    /* 18 digits fit without looking. */
+    if (d->digits <= 18 || (!d->full && d->mantissa <= (INT64_MAX - digit) / 10)) {
         d->mantissa = d->mantissa * 10 + digit;
         d->exponent -= fraction;
     } else {
@@ -36,19 +37,38 @@ static void decimal_digit(struct decimal *d, char c, bool fraction)
 
 static int decimal_scale(int64_t mantissa, int exponent, int64_t *ret_value)
 {
-    if (mantissa == 0) {
-        exponent = 0;
+    static const int64_t powers[] = {1,
+                                     10,
+                                     100,
+                                     1000,
+                                     10000,
+                                     100000,
+                                     1000000,
+                                     10000000,
+                                     100000000,
+                                     1000000000,
+                                     10000000000,
+                                     100000000000,
+                                     1000000000000,
+                                     10000000000000,
+                                     100000000000000,
+                                     1000000000000000,
+                                     10000000000000000,
+                                     100000000000000000,
+                                     1000000000000000000};
+    if (mantissa == 0 || exponent < -18) {
+        *ret_value = 0;
+        return 0;
     }
-    for (; exponent > 0; exponent--) {
-        if (mantissa > INT64_MAX / 10) {
-            return -ERANGE;
-        }
-        mantissa *= 10;
+    if (exponent <= 0) {
+        *ret_value = mantissa / powers[-exponent];
+        return 0;
     }
-    for (; exponent < 0 && mantissa != 0; exponent++) {
-        mantissa /= 10;
+    int64_t value;
+    if (exponent > 18 || __builtin_mul_overflow(mantissa, powers[exponent], &value)) {
+        return -ERANGE;
     }
-    *ret_value = mantissa;
+    *ret_value = value;
     return 0;
 }
 

@@ -362,6 +362,18 @@ static double square_of_points(const struct dist *d)
     return sum;
 }
 
+/* Of the laws given by a mean and one figure of spread. */
+static double cv_squared(const struct dist *d)
+{
+    if (d->kind == DIST_LOGNORMAL && d->sigma > 0) {
+        return core_exp(d->sigma * d->sigma) - 1;
+    }
+    if (d->kind == DIST_WEIBULL && d->shape > 0) {
+        return weibull_cv2(d->shape);
+    }
+    return d->cv * d->cv;
+}
+
 double dist_second_moment(const struct dist *d)
 {
     double sum = 0;
@@ -381,7 +393,8 @@ double dist_second_moment(const struct dist *d)
         return square_of_points(d);
     case DIST_LOGNORMAL:
     case DIST_GAMMA:
+    case DIST_WEIBULL:
         break;
     }
-    return d->mean * d->mean * (1 + d->cv * d->cv);
+    return d->mean * d->mean * (1 + cv_squared(d));
 }

@@ -5,6 +5,7 @@
  */
 #include "base/trace.h"
 
+#include "base/csv.h"
 #include "base/lines.h"
 
 #include <assert.h>
@@ -23,6 +24,53 @@ static const struct trace_format formats[] = {
      .time = "TIMESTAMP",
      .input_tokens = "ContextTokens",
      .output_tokens = "GeneratedTokens"},
+    {.name = "azure-llm-2024",
+     .syntax = TRACE_CSV,
+     .clock = TRACE_DATETIME,
+     .time = "TIMESTAMP",
+     .input_tokens = "ContextTokens",
+     .output_tokens = "GeneratedTokens"},
+    {.name = "gentd26",
+     .syntax = TRACE_CSV,
+     .clock = TRACE_DATETIME,
+     .time = "gmt_create",
+     .model = "checkpoint_model_version_id",
+     .service = "exec_time_seconds"},
+    {.name = "mooncake",
+     .syntax = TRACE_JSONL,
+     .clock = TRACE_MILLISECONDS,
+     .time = "timestamp",
+     .input_tokens = "input_length",
+     .output_tokens = "output_length"},
+    {.name = "burstgpt",
+     .syntax = TRACE_CSV,
+     .clock = TRACE_SECONDS,
+     .time = "Timestamp",
+     .model = "Model",
+     .input_tokens = "Request tokens",
+     .output_tokens = "Response tokens"},
+    /* What is kept warm or not is an app; its functions share it. */
+    {.name = "azure-functions-2021",
+     .syntax = TRACE_CSV,
+     .clock = TRACE_SECONDS,
+     .time_is_end = true,
+     .time = "end_timestamp",
+     .model = "app",
+     .service = "duration"},
+    {.name = "aegaeon",
+     .syntax = TRACE_CSV,
+     .clock = TRACE_TIME_OF_DAY,
+     .time = "Request Time",
+     .model = "Model Name",
+     .input_tokens = "Input Length",
+     .output_tokens = "Output Length"},
+    {.name = "servegen",
+     .syntax = TRACE_CSV,
+     .clock = TRACE_SECONDS,
+     .time = "t_s",
+     .model = "cls",
+     .input_tokens = "in_tok",
+     .output_tokens = "out_tok"},
 };
 
 enum { FORMATS = sizeof formats / sizeof *formats };
@@ -33,12 +81,6 @@ enum field { FIELD_TIME, FIELD_MODEL, FIELD_INPUT, FIELD_OUTPUT, FIELD_SERVICE, 
 static const int64_t tokens_max = 1000000000;
 static const int64_t time_max_ns = INT64_C(8000000000) * 1000000000;
 
-struct cell {
-    const char *text;
-    size_t len;
-    unsigned column; /* where it begins in the line */
-};
-
 struct trace_reader {
     char *name;
     struct lines *lines;
@@ -48,9 +90,14 @@ struct trace_reader {
     size_t columns;           /* of a CSV file */
     int field_column[FIELDS]; /* CSV: index of the field's column, -1: none */
     int filter_column[TRACE_FILTERS_MAX];
-    struct cell cells[TRACE_COLUMNS_MAX];
-    char *scratch; /* unquoted text of the cells of one line */
-    int64_t last_ns;
+    struct csv_cell cells[CSV_COLUMNS_MAX];
+    char *scratch;   /* unquoted text of the cells of one line */
+    int64_t last_ns; /* of the row given last, of an ordered format: read last */
+    uint64_t number; /* rows read */
+    /* Unordered formats: heap of rows by (t_ns, number). */
+    struct trace_row *held;
+    size_t held_len, held_room;
+    bool ended;
     int error;
     struct trace_error error_text;
 };
@@ -72,12 +119,14 @@ const char *trace_format_name(size_t i)
 
 const char *trace_format_names(void)
 {
-    return formats[0].name;
+    return "azure-llm-2023, azure-llm-2024, gentd26, mooncake, burstgpt, azure-functions-2021, "
+           "aegaeon, servegen";
 }
 
 const char *trace_format_keys(void)
 {
-    return "time_s, time_ms, time, model, input_tokens, output_tokens, service_s, service_ms";
+    return "time_s, time_ms, time, end_time_s, end_time_ms, model, input_tokens, output_tokens, "
+           "service_s, service_ms";
 }
 
 int trace_format_set(struct trace_format *format, const char *key, const char *column, char *err,
@@ -86,7 +135,13 @@ int trace_format_set(struct trace_format *format, const char *key, const char *c
     char *to;
     enum trace_clock clock = format->clock;
     int exponent = format->service_exponent;
-    if (strcmp(key, "time_s") == 0 || strcmp(key, "time_ms") == 0 || strcmp(key, "time") == 0) {
+    bool is_end = format->time_is_end;
+    if (strcmp(key, "end_time_s") == 0 || strcmp(key, "end_time_ms") == 0) {
+        to = format->time;
+        clock = key[9] == 's' ? TRACE_SECONDS : TRACE_MILLISECONDS;
+        is_end = true;
+    } else if (strcmp(key, "time_s") == 0 || strcmp(key, "time_ms") == 0 ||
+               strcmp(key, "time") == 0) {
         to = format->time;
         clock = key[4] == '\0'  ? TRACE_DATETIME
                 : key[5] == 's' ? TRACE_SECONDS
@@ -118,6 +173,7 @@ int trace_format_set(struct trace_format *format, const char *key, const char *c
     }
     memcpy(to, column, len + 1);
     format->clock = clock;
+    format->time_is_end = is_end;
     format->service_exponent = exponent;
     return 0;
 }
@@ -183,67 +239,12 @@ static int next_line(struct trace_reader *r, const char **ret_line, size_t *ret_
 
 /* --- CSV --- */
 
-/* One cell from line[*at]; *at moves to the comma after it or to the end. */
-static int csv_cell(struct trace_reader *r, const char *line, size_t len, size_t *at,
-                    char **scratch, struct cell *ret_cell)
+static int row_split(struct trace_reader *r, const char *line, size_t len, size_t *ret_cells)
 {
-    size_t i = *at;
-    ret_cell->column = (unsigned)i + 1;
-    if (i == len || line[i] != '"') {
-        const char *end = memchr(line + i, ',', len - i);
-        size_t stop = end ? (size_t)(end - line) : len;
-        ret_cell->text = line + i;
-        ret_cell->len = stop - i;
-        if (memchr(line + i, '"', stop - i)) {
-            return fail(r, -EINVAL, (unsigned)i + 1, "a quote inside an unquoted cell");
-        }
-        *at = stop;
-        return 0;
-    }
-    char *out = *scratch;
-    ret_cell->text = out;
-    for (i++;; i++) {
-        if (i == len) {
-            return fail(r, -EINVAL, ret_cell->column,
-                        "a quoted cell that does not end in this line");
-        }
-        if (line[i] == '"') {
-            if (i + 1 < len && line[i + 1] == '"') {
-                i++;
-            } else {
-                break;
-            }
-        }
-        *out++ = line[i];
-    }
-    ret_cell->len = (size_t)(out - ret_cell->text);
-    *scratch = out;
-    *at = i + 1;
-    if (*at < len && line[*at] != ',') {
-        return fail(r, -EINVAL, (unsigned)*at + 1, "text after a quoted cell");
-    }
-    return 0;
-}
-
-static int csv_split(struct trace_reader *r, const char *line, size_t len, size_t *ret_cells)
-{
-    size_t cells = 0, at = 0;
-    char *scratch = r->scratch;
-    for (;;) {
-        if (cells == TRACE_COLUMNS_MAX) {
-            return fail(r, -EINVAL, (unsigned)at + 1, "more than %d columns", TRACE_COLUMNS_MAX);
-        }
-        int rc = csv_cell(r, line, len, &at, &scratch, &r->cells[cells]);
-        if (rc) {
-            return rc;
-        }
-        cells++;
-        if (at == len) {
-            *ret_cells = cells;
-            return 0;
-        }
-        at++;
-    }
+    unsigned column;
+    const char *reason;
+    int rc = csv_split(line, len, r->scratch, r->cells, ret_cells, &column, &reason);
+    return rc ? fail(r, rc, column, "%s", reason) : 0;
 }
 
 static int csv_find_column(struct trace_reader *r, const char *name, int *ret_column)
@@ -290,7 +291,7 @@ static int csv_header(struct trace_reader *r)
         line += 3;
         len -= 3;
     }
-    rc = csv_split(r, line, len, &r->columns);
+    rc = row_split(r, line, len, &r->columns);
     for (int f = 0; rc == 0 && f < FIELDS; f++) {
         rc = csv_find_column(r, field_name(&r->format, (enum field)f), &r->field_column[f]);
     }
@@ -302,7 +303,7 @@ static int csv_header(struct trace_reader *r)
 
 /* --- From cells to a row --- */
 
-static int cell_number(struct trace_reader *r, const struct cell *cell, const char *name,
+static int cell_number(struct trace_reader *r, const struct csv_cell *cell, const char *name,
                        int exponent, int64_t max, int64_t *ret_value)
 {
     int64_t value;
@@ -319,7 +320,7 @@ static int cell_number(struct trace_reader *r, const struct cell *cell, const ch
     return 0;
 }
 
-static int cell_time(struct trace_reader *r, const struct cell *cell, int64_t *ret_ns)
+static int cell_time(struct trace_reader *r, const struct csv_cell *cell, int64_t *ret_ns)
 {
     const char *what = "a date and time";
     int rc = 0;
@@ -341,44 +342,62 @@ static int cell_time(struct trace_reader *r, const struct cell *cell, int64_t *r
               : 0;
 }
 
-/* FIELDS cells, text NULL where the format has none. */
-static int row_from_cells(struct trace_reader *r, const struct cell *fields,
-                          struct trace_row *ret_row)
+static int out_of_order(struct trace_reader *r, const struct csv_cell *time)
 {
-    struct trace_row row = {
-        .input_tokens = -1, .output_tokens = -1, .service_ns = -1, .line = lines_number(r->lines)};
-    int rc = cell_time(r, &fields[FIELD_TIME], &row.t_ns);
-    const struct cell *model = &fields[FIELD_MODEL];
+    int len = (int)(time->len < 40 ? time->len : 40);
+    if (r->format.unordered) {
+        return fail(r, -EINVAL, time->column,
+                    "this row arrives before one that is more than %d rows above it; sort the "
+                    "file by arrival",
+                    TRACE_REORDER_MAX);
+    }
+    return fail(r, -EINVAL, time->column,
+                "the time runs backwards: %.*s is before the row above; sort the file by time", len,
+                time->text);
+}
+
+/* FIELDS cells, text NULL where the format has none. 1, or an error. */
+static int row_from_cells(struct trace_reader *r, const struct csv_cell *fields,
+                          struct trace_row *row)
+{
+    row->input_tokens = row->output_tokens = row->service_ns = -1;
+    row->line = lines_number(r->lines);
+    row->number = r->number - 1;
+    row->model[0] = '\0';
+    int rc = cell_time(r, &fields[FIELD_TIME], &row->t_ns);
+    const struct csv_cell *model = &fields[FIELD_MODEL];
     if (rc == 0 && model->text) {
-        if (model->len >= sizeof row.model) {
+        if (model->len >= sizeof row->model) {
             return fail(r, -EINVAL, model->column, "%s is longer than %d bytes", r->format.model,
                         TRACE_TEXT_MAX - 1);
         }
-        memcpy(row.model, model->text, model->len);
+        memcpy(row->model, model->text, model->len);
+        row->model[model->len] = '\0';
     }
     if (rc == 0 && fields[FIELD_INPUT].text) {
         rc = cell_number(r, &fields[FIELD_INPUT], r->format.input_tokens, 0, tokens_max,
-                         &row.input_tokens);
+                         &row->input_tokens);
     }
     if (rc == 0 && fields[FIELD_OUTPUT].text) {
         rc = cell_number(r, &fields[FIELD_OUTPUT], r->format.output_tokens, 0, tokens_max,
-                         &row.output_tokens);
+                         &row->output_tokens);
     }
     if (rc == 0 && fields[FIELD_SERVICE].text) {
         rc = cell_number(r, &fields[FIELD_SERVICE], r->format.service,
-                         9 + r->format.service_exponent, time_max_ns, &row.service_ns);
+                         9 + r->format.service_exponent, time_max_ns, &row->service_ns);
     }
     if (rc) {
         return rc;
     }
-    if (row.t_ns < r->last_ns) {
-        return fail(r, -EINVAL, fields[FIELD_TIME].column,
-                    "the time runs backwards: %.*s is before the row above; sort the file by time",
-                    (int)(fields[FIELD_TIME].len < 40 ? fields[FIELD_TIME].len : 40),
-                    fields[FIELD_TIME].text);
+    if (r->format.time_is_end) {
+        row->t_ns -= row->service_ns; /* may be before the trace began */
     }
-    r->last_ns = row.t_ns;
-    *ret_row = row;
+    if (row->t_ns < r->last_ns) {
+        return out_of_order(r, &fields[FIELD_TIME]);
+    }
+    if (!r->format.unordered) {
+        r->last_ns = row->t_ns;
+    }
     return 1;
 }
 
@@ -386,7 +405,7 @@ static int row_from_cells(struct trace_reader *r, const struct cell *fields,
 static int csv_row(struct trace_reader *r, const char *line, size_t len, struct trace_row *ret_row)
 {
     size_t cells;
-    int rc = csv_split(r, line, len, &cells);
+    int rc = row_split(r, line, len, &cells);
     if (rc) {
         return rc;
     }
@@ -395,13 +414,13 @@ static int csv_row(struct trace_reader *r, const char *line, size_t len, struct 
                     r->columns);
     }
     for (size_t i = 0; i < r->filters_len; i++) {
-        const struct cell *cell = &r->cells[r->filter_column[i]];
+        const struct csv_cell *cell = &r->cells[r->filter_column[i]];
         const char *value = r->filters[i].value;
         if (cell->len != strlen(value) || memcmp(cell->text, value, cell->len) != 0) {
             return 0;
         }
     }
-    struct cell fields[FIELDS] = {{0}};
+    struct csv_cell fields[FIELDS] = {{0}};
     for (int f = 0; f < FIELDS; f++) {
         if (r->field_column[f] >= 0) {
             fields[f] = r->cells[r->field_column[f]];
@@ -423,7 +442,7 @@ static unsigned json_column(const char *line, const char *name)
 
 /* A scalar member as text in BUFFER, exactly as a CSV cell would have it. */
 static int json_cell(struct trace_reader *r, const json_t *object, const char *line,
-                     const char *name, char *buffer, size_t size, struct cell *ret_cell)
+                     const char *name, char *buffer, size_t size, struct csv_cell *ret_cell)
 {
     const json_t *value = json_object_get(object, name);
     unsigned column = json_column(line, name);
@@ -431,7 +450,7 @@ static int json_cell(struct trace_reader *r, const json_t *object, const char *l
         return fail(r, -EINVAL, 0, "no member \"%s\"", name);
     }
     if (json_is_string(value)) {
-        *ret_cell = (struct cell){json_string_value(value), json_string_length(value), column};
+        *ret_cell = (struct csv_cell){json_string_value(value), json_string_length(value), column};
         return 0;
     }
     int n;
@@ -442,7 +461,7 @@ static int json_cell(struct trace_reader *r, const json_t *object, const char *l
     } else {
         return fail(r, -EINVAL, column, "\"%s\" is neither a number nor a string", name);
     }
-    *ret_cell = (struct cell){buffer, n > 0 ? (size_t)n : 0, column};
+    *ret_cell = (struct csv_cell){buffer, n > 0 ? (size_t)n : 0, column};
     return 0;
 }
 
@@ -450,9 +469,9 @@ static int json_fields(struct trace_reader *r, const json_t *object, const char 
                        struct trace_row *ret_row)
 {
     char buffers[FIELDS][32];
-    struct cell fields[FIELDS] = {{0}};
+    struct csv_cell fields[FIELDS] = {{0}};
     for (size_t i = 0; i < r->filters_len; i++) {
-        struct cell cell;
+        struct csv_cell cell;
         const char *value = r->filters[i].value;
         int rc =
             json_cell(r, object, line, r->filters[i].column, buffers[0], sizeof buffers[0], &cell);
@@ -520,6 +539,7 @@ static int reader_create(struct trace_reader **ret_reader, const char *name, str
         r->lines = lines;
         r->name = strdup(name);
         r->scratch = malloc(TRACE_LINE_MAX + 1);
+        r->last_ns = INT64_MIN;
     } else {
         lines_close(lines);
     }
@@ -530,12 +550,15 @@ static int reader_create(struct trace_reader **ret_reader, const char *name, str
         return -ENOMEM;
     }
     r->format = *format;
+    r->format.unordered = format->unordered || format->time_is_end;
     if (format->name[0] == '\0') {
         r->format.syntax = syntax_from_name(name);
     }
     int rc = 0;
     if (format->time[0] == '\0') {
         rc = fail(r, -EINVAL, 0, "the column mapping names no time (time_s, time_ms or time)");
+    } else if (format->time_is_end && format->service[0] == '\0') {
+        rc = fail(r, -EINVAL, 0, "end_time_s needs service_s: arrival = end - service");
     } else if (filters_len > TRACE_FILTERS_MAX) {
         rc = fail(r, -EINVAL, 0, "more than %d conditions", TRACE_FILTERS_MAX);
     } else {
@@ -586,7 +609,7 @@ int trace_open_memory(struct trace_reader **ret_reader, const char *name, const 
     return reader_create(ret_reader, name, lines, format, filters, filters_len, err);
 }
 
-int trace_next(struct trace_reader *r, struct trace_row *ret_row, struct trace_error *err)
+static int row_next(struct trace_reader *r, struct trace_row *ret_row)
 {
     const char *line;
     size_t len;
@@ -597,10 +620,80 @@ int trace_next(struct trace_reader *r, struct trace_row *ret_row, struct trace_e
             return 0;
         }
         if (rc > 0) {
+            r->number++;
             rc = r->format.syntax == TRACE_CSV ? csv_row(r, line, len, ret_row)
                                                : json_row(r, line, len, ret_row);
         }
     }
+    return rc;
+}
+
+/* --- Rows that are not in order --- */
+
+static bool row_before(const struct trace_row *a, const struct trace_row *b)
+{
+    return a->t_ns != b->t_ns ? a->t_ns < b->t_ns : a->number < b->number;
+}
+
+static int held_push(struct trace_reader *r, const struct trace_row *row)
+{
+    if (r->held_len == r->held_room) {
+        size_t room = r->held_room ? 2 * r->held_room : 1024;
+        struct trace_row *grown = reallocarray(r->held, room, sizeof *grown);
+        if (!grown) {
+            return fail(r, -ENOMEM, 0, "out of memory");
+        }
+        r->held = grown;
+        r->held_room = room;
+    }
+    size_t i = r->held_len++;
+    for (; i > 0 && row_before(row, &r->held[(i - 1) / 2]); i = (i - 1) / 2) {
+        r->held[i] = r->held[(i - 1) / 2];
+    }
+    r->held[i] = *row;
+    return 0;
+}
+
+static void held_pop(struct trace_reader *r, struct trace_row *ret_row)
+{
+    *ret_row = r->held[0];
+    const struct trace_row *last = &r->held[--r->held_len];
+    size_t i = 0;
+    for (size_t child; (child = 2 * i + 1) < r->held_len; i = child) {
+        if (child + 1 < r->held_len && row_before(&r->held[child + 1], &r->held[child])) {
+            child++;
+        }
+        if (!row_before(&r->held[child], last)) {
+            break;
+        }
+        r->held[i] = r->held[child];
+    }
+    if (r->held_len > 0) {
+        r->held[i] = *last;
+    }
+}
+
+static int reordered_next(struct trace_reader *r, struct trace_row *ret_row)
+{
+    while (!r->ended && r->held_len < TRACE_REORDER_MAX) {
+        struct trace_row row;
+        int rc = row_next(r, &row);
+        r->ended = rc == 0;
+        if (rc < 0 || (rc == 1 && (rc = held_push(r, &row)) < 0)) {
+            return rc;
+        }
+    }
+    if (r->held_len == 0) {
+        return 0;
+    }
+    held_pop(r, ret_row);
+    r->last_ns = ret_row->t_ns;
+    return 1;
+}
+
+int trace_next(struct trace_reader *r, struct trace_row *ret_row, struct trace_error *err)
+{
+    int rc = r->format.unordered ? reordered_next(r, ret_row) : row_next(r, ret_row);
     if (rc < 0) {
         *err = r->error_text;
     }
@@ -613,6 +706,7 @@ void trace_close(struct trace_reader *r)
         return;
     }
     lines_close(r->lines);
+    free(r->held);
     free(r->scratch);
     free(r->name);
     free(r);

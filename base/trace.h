@@ -17,7 +17,6 @@
 enum {
     TRACE_TEXT_MAX = 128,     /* bytes of a model's text, terminator included */
     TRACE_NAME_MAX = 64,      /* bytes of a column name, terminator included */
-    TRACE_COLUMNS_MAX = 256,  /* columns of a CSV file */
     TRACE_LINE_MAX = 1 << 18, /* bytes of a line */
     TRACE_FILTERS_MAX = 8,    /* `where` conditions of a reader */
     TRACE_ERROR_MAX = 512,
@@ -60,7 +59,7 @@ struct trace_format {
     enum trace_syntax syntax;
     enum trace_clock clock;
     int service_exponent; /* power of ten of the service column's unit in seconds: 0 s, -3 ms */
-    bool time_is_end;     /* the time is that of the end: arrival = time - service (not below 0) */
+    bool time_is_end;     /* the time is that of the end: arrival = time - service */
     /* Rows are not in order of arrival: they are put in order over TRACE_REORDER_MAX rows, and what
      * comes later still is an error. Implied by time_is_end. */
     bool unordered;
