@@ -137,17 +137,19 @@ struct result_context {
     const char *policy; /* reference as given */
     const char *policy_name;
     const char *policy_version;
-    const char *policy_hash;
-    json_t *policy_params; /* borrowed; {name: value} */
-    json_t *traces;        /* borrowed; [{file, sha256}] */
-    double wall_s;         /* of the run; NaN: not measured, then events_per_s is null */
+    const char *policy_hash;   /* as the host shows it */
+    const char *policy_sha256; /* of its file */
+    json_t *policy_params;     /* borrowed; {name: value}, a model's as {name: {model: value}} */
+    json_t *traces;            /* borrowed; [{file, sha256}] */
+    double wall_s;             /* of the run; NaN: not measured, then events_per_s is null */
 };
 
-/* The object of `shunt sim --json` (docs/SIM.md has its schema). NaN becomes null, a bound that
- * does not hold {"value_s": null, "reason": ...}. NULL: out of memory. */
+/* The object of `shunt sim --json` (docs/SIM.md has its schema). NaN becomes null; why a bound is
+ * null stands in bounds.reasons. NULL: out of memory. */
 json_t *result_json(const struct result *result, const struct result_context *context);
 
-/* The table of a terminal, from objects of result_json (several policies or seeds side by side). */
+/* The table of a terminal, from an array of result_json objects in the order of runs_execute:
+ * policies of a scenario side by side, over seeds as mean and 95 % interval. */
 void result_print(FILE *out, const json_t *results);
 
 #endif
