@@ -300,7 +300,7 @@ static int print_policy(struct report *report, const struct layout *layout,
                        report->config->file, policy->line, policy->use);
         return -ENOTSUP;
     }
-    struct choice *choice;
+    struct policy_choice *choice;
     char why[ERR_BYTES - 100] = "";
     int rc = choice_load(registry, policy->use, policy->plugin_dir, policy->values, &choice, why,
                          sizeof why);
@@ -309,12 +309,12 @@ static int print_policy(struct report *report, const struct layout *layout,
                        policy->line, why);
         return rc;
     }
-    const struct choice_config config = {.policy = policy,
-                                         .models = layout->models,
-                                         .names = layout->names,
-                                         .model_count = layout->model_count};
+    const struct policy_choice_config config = {.policy = policy,
+                                                .models = layout->models,
+                                                .names = layout->names,
+                                                .model_count = layout->model_count};
     struct params *params;
-    rc = choice_params(choice, &config, true, &params, why, sizeof why);
+    rc = policy_choice_params(choice, &config, true, &params, why, sizeof why);
     if (rc) {
         (void)snprintf(err, err_size, "%s:%" PRIu32 ": policy: %s", report->config->file,
                        policy->line, why);
@@ -325,7 +325,7 @@ static int print_policy(struct report *report, const struct layout *layout,
         rc = print_params(params, layout->names, report->out);
         params_destroy(params);
     }
-    choice_destroy(choice);
+    policy_choice_destroy(choice);
     return rc;
 }
 

@@ -26,7 +26,7 @@ struct swap {
     pthread_t thread;
     int rc;
     char err[CELL_ERROR_BYTES_MAX];
-    struct choice *choice;
+    struct policy_choice *choice;
 };
 
 static const struct config_policy *policy_config(const struct cell *cell)
@@ -34,13 +34,13 @@ static const struct config_policy *policy_config(const struct cell *cell)
     return &cell->setup.config->cells[cell->index].policy;
 }
 
-static struct choice_config choice_config_of(const struct config_policy *policy,
-                                             const struct layout *layout)
+static struct policy_choice_config choice_config_of(const struct config_policy *policy,
+                                                    const struct layout *layout)
 {
-    return (struct choice_config){.policy = policy,
-                                  .models = layout->models,
-                                  .names = layout->names,
-                                  .model_count = layout->model_count};
+    return (struct policy_choice_config){.policy = policy,
+                                         .models = layout->models,
+                                         .names = layout->names,
+                                         .model_count = layout->model_count};
 }
 
 static bool is_quarantined(const struct cell *cell, const char *hash)
@@ -106,7 +106,7 @@ static void on_policy_log(void *ctx, uint32_t level, uint32_t code, const char *
 
 static void slot_forget(struct slot *slot)
 {
-    choice_destroy(slot->choice);
+    policy_choice_destroy(slot->choice);
     slot->choice = NULL;
 }
 
@@ -190,14 +190,14 @@ static void hand_over(struct cell *cell, struct policy *from, struct policy *to,
  * Creates an instance in a free slot, feeds it, and lets it decide. Takes choice and params in
  * every case. The one that decided before stays as `former`.
  */
-static int install(struct cell *cell, struct choice *choice, struct params *params, char *err,
-                   size_t err_size)
+static int install(struct cell *cell, struct policy_choice *choice, struct params *params,
+                   char *err, size_t err_size)
 {
     uint32_t s = free_slot(cell);
     if (s == CORE_NONE) {
         (void)snprintf(err, err_size, "no policy slot is free");
         params_destroy(params);
-        choice_destroy(choice);
+        policy_choice_destroy(choice);
         return -EBUSY;
     }
     struct slot *slot = &cell->slots[s];
@@ -269,8 +269,8 @@ static void set_again(struct cell *cell, struct params *params)
     free(collect.list);
 }
 
-static int load_configured(struct cell *cell, const char *reference, struct choice **ret_choice,
-                           char *err, size_t err_size)
+static int load_configured(struct cell *cell, const char *reference,
+                           struct policy_choice **ret_choice, char *err, size_t err_size)
 {
     const struct config_policy *policy = policy_config(cell);
     return choice_load(cell->setup.registry, reference, policy->plugin_dir, policy->values,
@@ -291,7 +291,7 @@ int cell_policy_prepare(struct cell *cell, char *err, size_t err_size)
 {
     const struct config_policy *policy = policy_config(cell);
     const char *changed = active_policy(cell->setup.active, cell->name);
-    struct choice *choice = NULL;
+    struct policy_choice *choice = NULL;
     if (policy->isolation == CONFIG_ISOLATION_ISOLATED) {
         (void)snprintf(err, err_size,
                        "%s:%u: policy.isolation: this build cannot run a policy in a process of "
@@ -306,7 +306,7 @@ int cell_policy_prepare(struct cell *cell, char *err, size_t err_size)
         return prefix_line(cell, policy, err, err_size);
     }
     if (changed && strcmp(changed, policy->use) != 0) {
-        struct choice *other = NULL;
+        struct policy_choice *other = NULL;
         rc = load_configured(cell, changed, &other, err, err_size);
         if (rc) {
             say(SAY_ERROR, "policy_not_restored", "cell %s: %s; the configured one is used",
@@ -315,15 +315,15 @@ int cell_policy_prepare(struct cell *cell, char *err, size_t err_size)
         } else {
             say(SAY_WARNING, "drift", "cell %s runs policy %s, the file says %s", cell->name,
                 changed, policy->use);
-            choice_destroy(choice);
+            policy_choice_destroy(choice);
             choice = other;
         }
     }
-    struct choice_config from = choice_config_of(policy, cell->layout);
+    struct policy_choice_config from = choice_config_of(policy, cell->layout);
     struct params *params = NULL;
-    rc = choice_params(choice, &from, true, &params, err, err_size);
+    rc = policy_choice_params(choice, &from, true, &params, err, err_size);
     if (rc) {
-        choice_destroy(choice);
+        policy_choice_destroy(choice);
         return prefix_line(cell, policy, err, err_size);
     }
     set_again(cell, params);
@@ -334,7 +334,7 @@ int cell_policy_prepare(struct cell *cell, char *err, size_t err_size)
 
 int cell_policy_begin(struct cell *cell, char *err, size_t err_size)
 {
-    struct choice *choice = cell->first_choice;
+    struct policy_choice *choice = cell->first_choice;
     struct params *params = cell->first_params;
     cell->first_choice = NULL;
     cell->first_params = NULL;
@@ -344,7 +344,7 @@ int cell_policy_begin(struct cell *cell, char *err, size_t err_size)
             "the policy is changed",
             cell->name, choice->plugin->note.id, choice->plugin->hash);
         params_destroy(params);
-        choice_destroy(choice);
+        policy_choice_destroy(choice);
         return 0;
     }
     int rc = install(cell, choice, params, err, err_size);
@@ -370,7 +370,7 @@ void cell_policies_destroy(struct cell *cell)
         slot_forget(&cell->slots[s]);
     }
     params_destroy(cell->first_params);
-    choice_destroy(cell->first_choice);
+    policy_choice_destroy(cell->first_choice);
 }
 
 /* ------------------------------------------------------------------ swap */
@@ -378,7 +378,7 @@ void cell_policies_destroy(struct cell *cell)
 static void swap_free(void *arg)
 {
     struct swap *swap = arg;
-    choice_destroy(swap->choice);
+    policy_choice_destroy(swap->choice);
     free(swap->plugin_dir);
     free(swap);
 }
@@ -403,21 +403,22 @@ static void swap_finish(struct swap *swap)
         swap->rc = -EPERM;
     }
     if (!swap->rc) {
-        struct choice_config from = choice_config_of(policy_config(cell), cell->layout);
+        struct policy_choice_config from = choice_config_of(policy_config(cell), cell->layout);
         struct policy_ref configured = {0};
         char ignored[64];
         bool same = policy_ref_parse(policy_config(cell)->use, &configured, ignored,
                                      sizeof(ignored)) == 0 &&
                     strcmp(configured.target, swap->choice->ref.target) == 0;
         policy_ref_fini(&configured);
-        swap->rc = choice_params(swap->choice, &from, same, &params, swap->err, sizeof(swap->err));
+        swap->rc =
+            policy_choice_params(swap->choice, &from, same, &params, swap->err, sizeof(swap->err));
     }
     if (!swap->rc && cell->former != CORE_NONE) {
         slot_retire(cell, cell->former, SHUNT_EXIT_RETIRED);
         cell->former = CORE_NONE;
     }
     if (!swap->rc) {
-        struct choice *choice = swap->choice;
+        struct policy_choice *choice = swap->choice;
         swap->choice = NULL;
         swap->rc = install(cell, choice, params, swap->err, sizeof(swap->err));
     }
@@ -625,14 +626,14 @@ int cell_policy_reload(struct cell *cell, const struct config *config, const str
     if (replaced || !reference) {
         reference = next->use;
     }
-    struct choice *choice = NULL;
+    struct policy_choice *choice = NULL;
     struct params *params = NULL;
     int rc = choice_load(cell->setup.registry, reference, next->plugin_dir, next->values, &choice,
                          err, err_size);
-    struct choice_config from = choice_config_of(next, layout);
-    rc = rc ? rc : choice_params(choice, &from, true, &params, err, err_size);
+    struct policy_choice_config from = choice_config_of(next, layout);
+    rc = rc ? rc : policy_choice_params(choice, &from, true, &params, err, err_size);
     if (rc) {
-        choice_destroy(choice);
+        policy_choice_destroy(choice);
         return prefix_line(cell, next, err, err_size);
     }
     if (replaced) {
@@ -655,13 +656,13 @@ int cell_policy_reload(struct cell *cell, const struct config *config, const str
 void cell_policy_reloaded(struct cell *cell, bool ok)
 {
     char err[CELL_ERROR_BYTES_MAX] = "";
-    struct choice *choice = cell->first_choice;
+    struct policy_choice *choice = cell->first_choice;
     struct params *params = cell->first_params;
     cell->first_choice = NULL;
     cell->first_params = NULL;
     if (!ok) {
         params_destroy(params);
-        choice_destroy(choice);
+        policy_choice_destroy(choice);
         for (uint32_t s = 0; s < DRIVE_SLOTS_MAX; s++) {
             struct policy *policy = drive_policy(cell->drive, s);
             if (policy) {
@@ -674,7 +675,7 @@ void cell_policy_reloaded(struct cell *cell, bool ok)
         cell->selected == CORE_NONE ? NULL : drive_policy(cell->drive, cell->selected);
     if (!choice || (is_quarantined(cell, choice->plugin->hash))) {
         params_destroy(params);
-        choice_destroy(choice);
+        policy_choice_destroy(choice);
         return;
     }
     if (policy && policy_plugin(policy) == choice->plugin &&

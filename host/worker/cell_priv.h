@@ -51,7 +51,7 @@ struct fed {
 
 struct slot {
     struct cell *cell;
-    struct choice *choice; /* what it was made from; NULL: empty */
+    struct policy_choice *choice; /* what it was made from; NULL: empty */
     int64_t since_ns;
     uint64_t decisions;
     uint64_t faults;
@@ -109,8 +109,8 @@ struct cell {
     uint32_t selected; /* as asked for; CORE_NONE: the built-in */
     uint32_t former;   /* kept for going back; CORE_NONE */
     struct loop_timer probation;
-    struct swap *swap;           /* under way; NULL */
-    struct choice *first_choice; /* judged, to be installed: at start and in a reload */
+    struct swap *swap;                  /* under way; NULL */
+    struct policy_choice *first_choice; /* judged, to be installed: at start and in a reload */
     struct params *first_params;
     uint64_t activations;
     uint64_t asks;
