@@ -10,6 +10,7 @@
 #include "base/histogram.h"
 #include "core/fmath.h"
 #include "sim/batch_means.h"
+#include "sim/bound.h"
 #include "sim/wide.h"
 
 #include <assert.h>
@@ -19,7 +20,7 @@
 #include <string.h>
 
 enum {
-    CLASSES = 5,                  /* of service, as numbered in base/arrivals.h */
+    CLASSES = ARRIVALS_CLASSES,
     QUARTER_BINS = 256,           /* of consecutive measured arrivals */
     QUARTER_REQUESTS_MIN = 400,   /* below, quarters say nothing about growth */
     OVERLOAD_BACKLOG_MIN = 20,    /* fewer left over say nothing either */
@@ -110,9 +111,6 @@ struct measure {
     struct device_figures *devices;
     struct model_figures *models;
 };
-
-static const char *const class_names[CLASSES] = {"standard", "critical", "batch", "sheddable",
-                                                 "background"};
 
 /* ------------------------------------------------------------------ integrals */
 
@@ -600,10 +598,8 @@ static void take_bound(struct result_bound *bound, int64_t bound_ns, const char 
 static void fill_models(const struct measure *m, int64_t t_ns, struct result *r)
 {
     static const struct result_bound none = {.value_s = (double)NAN};
-    static const struct result_bound later = {.value_s = (double)NAN, .reason = "not computed"};
     double span_ns = (double)(m->last.t_ns - m->first.t_ns);
     r->gap_bound = r->wait_bound = none;
-    r->lb_work = r->lb_lagrange = r->lb_static = later;
     for (uint32_t i = 0; i < m->model_count; i++) {
         const struct model_figures *from = &m->models[i];
         struct result_model *to = &r->models[i];
@@ -633,7 +629,7 @@ static void fill_classes(const struct measure *m, struct result *r)
         const struct class_figures *class = &m->classes[i];
         if (class->wait.means.count > 0) {
             r->classes[r->class_count++] =
-                (struct result_class){.name = class_names[i],
+                (struct result_class){.name = arrivals_class_name(i),
                                       .completed = class->completed,
                                       .wait = figures(&class->wait.means, &class->wait.sketch),
                                       .ttft = figures(&class->ttft.means, &class->ttft.sketch)};
@@ -768,6 +764,7 @@ int measure_finish(struct measure *m, int64_t t_ns, uint64_t events, struct resu
     fill_quarters(m, &r);
     fill_fairness(m, &r);
     fill_exact(m, &end, &r);
+    bound_of_run(m->scenario, &r);
     free(end.queue_integral);
     free(sketch);
     *ret_result = r;
