@@ -80,6 +80,8 @@ static inline void fixture_clear(struct fixture *f)
         FIXTURE_U32(f, ENGINE_RUNNING)[i] = SHUNT_NONE;
         FIXTURE_U32(f, ENGINE_WAITING)[i] = SHUNT_NONE;
         FIXTURE_I64(f, INSTANCE_BUSY_SINCE_NS)[i] = INT64_MAX;
+        /* Nothing fits beside what is resident until a test frees memory. */
+        FIXTURE_I64(f, DEVICE_BYTES)[i * SHUNT_TIER_COUNT + SHUNT_TIER_RESIDENT] = 1;
     }
     for (uint32_t i = 0; i < (f->models + 1) * f->models; i++) {
         FIXTURE_F64(f, COST_MEAN_NS)[i] = (double)NAN;
@@ -212,6 +214,21 @@ static inline void fixture_hide(struct fixture *f, uint32_t id, bool hidden)
             columns[i].id = hidden ? id + 2048 : id;
         }
     }
+}
+
+/* As the first ask of a visit that has dispatched `count` requests since `since_ns`, `in_flight` of
+ * them still running. */
+static inline void fixture_served(struct fixture *f, uint32_t device, uint64_t count,
+                                  int64_t since_ns, uint32_t in_flight)
+{
+    uint32_t instance = device * f->models + FIXTURE_U32(f, DEVICE_MODEL)[device];
+    FIXTURE_U64(f, VISIT_SERVED)[device] = count;
+    FIXTURE_I64(f, VISIT_START_NS)[device] = since_ns;
+    FIXTURE_I64(f, VISIT_FIRST_DISPATCH_NS)[device] = since_ns;
+    FIXTURE_I64(f, INSTANCE_BUSY_SINCE_NS)[instance] = in_flight > 0 ? since_ns : INT64_MAX;
+    FIXTURE_I64(f, INSTANCE_BUSY_NS)[instance] = in_flight > 0 ? 0 : f->now_ns - since_ns;
+    FIXTURE_U32(f, INSTANCE_IN_FLIGHT)[instance] = in_flight;
+    FIXTURE_U32(f, IN_FLIGHT)[FIXTURE_U32(f, DEVICE_MODEL)[device]] = in_flight;
 }
 
 static inline void fixture_event(struct fixture *f, uint32_t hook, uint32_t model, uint32_t device)
