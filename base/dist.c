@@ -376,7 +376,7 @@ static double cv_squared(const struct dist *d)
 
 double dist_second_moment(const struct dist *d)
 {
-    double sum = 0, inverse;
+    double sum = 0;
     switch (d->kind) {
     case DIST_NONE:
         return 0;
@@ -391,10 +391,6 @@ double dist_second_moment(const struct dist *d)
         return sum;
     case DIST_EMPIRICAL:
         return square_of_points(d);
-    case DIST_WEIBULL:
-        inverse = 1 / (d->shape > 0 ? d->shape : weibull_shape(d->cv));
-        return d->mean * d->mean *
-               core_exp(log_gamma(1 + 2 * inverse) - 2 * log_gamma(1 + inverse));
     case DIST_LOGNORMAL:
     case DIST_GAMMA:
     case DIST_WEIBULL:
