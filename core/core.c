@@ -213,8 +213,10 @@ void core_touch_around(struct core *core, uint32_t device)
     core_touch_device(core, device);
     for (uint32_t i = core->devices[device].instances; i != CORE_NONE;
          i = core->instances[i].next_on_device) {
-        if (core->models[core->instances[i].model].queue_len > 0) {
-            core_touch_model(core, core->instances[i].model);
+        const struct core_instance *in = &core->instances[i];
+        const struct core_model *m = &core->models[in->model];
+        if (m->queue_len > 0 || (m->idle_unload_ns > 0 && in->visiting)) {
+            core_touch_model(core, in->model);
         }
     }
 }

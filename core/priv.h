@@ -461,7 +461,7 @@ struct core {
 void core_touch_model(struct core *core, uint32_t model);
 void core_touch_device(struct core *core, uint32_t device);
 void core_touch_instance(struct core *core, uint32_t instance);
-/* Touches a device and every model that waits and fits there: its phase has changed. */
+/* Touches a device and every model there that waits or may be unloaded: its phase has changed. */
 void core_touch_around(struct core *core, uint32_t device);
 void core_generation_bump(struct core *core, uint32_t device);
 /* A reason to ask about a device; about every device that a model fits. */

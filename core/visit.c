@@ -114,6 +114,7 @@ void core_visits_promised(struct core *core)
             struct core_instance *in = &core->instances[i];
             if (in->promised) {
                 in->promised = 0;
+                core_touch_instance(core, i); /* it may be unloaded from now on */
                 (void)core_dispatch_instance(core, i, core_visit_promise(core, i));
             }
             i = in->visit_next;
