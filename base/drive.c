@@ -53,10 +53,25 @@ struct core *drive_core(const struct drive *drive)
     return drive->core;
 }
 
+/* Has the core build no notification that the instance of a slot has no hook for. */
+static void listen(struct drive *drive, uint32_t slot)
+{
+    uint32_t hooks = UINT32_MAX;
+    for (uint32_t i = 0; drive->policy[slot] && i < CORE_HOOK_COUNT; i++) {
+        if (!policy_has_hook(drive->policy[slot], i)) {
+            hooks &= ~(UINT32_C(1) << i);
+        }
+    }
+    core_listen(drive->core, slot, hooks);
+}
+
 void drive_set_core(struct drive *drive, struct core *core)
 {
     assert(!drive->running);
     drive->core = core;
+    for (uint32_t slot = 0; slot < DRIVE_SLOTS_MAX; slot++) {
+        listen(drive, slot);
+    }
 }
 
 struct policy *drive_set_policy(struct drive *drive, uint32_t slot, struct policy *policy)
@@ -64,6 +79,7 @@ struct policy *drive_set_policy(struct drive *drive, uint32_t slot, struct polic
     assert(slot < DRIVE_SLOTS_MAX);
     struct policy *before = drive->policy[slot];
     drive->policy[slot] = policy;
+    listen(drive, slot);
     return before;
 }
 
@@ -74,7 +90,9 @@ struct policy *drive_policy(const struct drive *drive, uint32_t slot)
 
 /* ------------------------------------------------------------------ pending inputs */
 
-static void keep(struct drive *drive, const struct core_input *input)
+/* Room for one more input, to be filled by the caller; NULL without memory. Valid until the next
+ * one is taken. */
+static struct core_input *keep_new(struct drive *drive)
 {
     if (drive->pending_count == drive->pending_room) {
         size_t room = drive->pending_room > 0 ? 2 * drive->pending_room : 16;
@@ -82,12 +100,20 @@ static void keep(struct drive *drive, const struct core_input *input)
             room <= PENDING_MAX ? realloc(drive->pending, room * sizeof *grown) : NULL;
         if (!grown) {
             drive->out_of_memory = true;
-            return;
+            return NULL;
         }
         drive->pending = grown;
         drive->pending_room = room;
     }
-    drive->pending[drive->pending_count++] = *input;
+    return &drive->pending[drive->pending_count++];
+}
+
+/* An input is large because a decision is: only the member that is meant gets written. */
+static void begin_input(struct core_input *input, uint32_t kind, int64_t t_ns)
+{
+    input->kind = kind;
+    input->reserved = 0;
+    input->t_ns = t_ns;
 }
 
 /* Turns the timers that a policy asked for into inputs. */
@@ -96,9 +122,11 @@ static void keep_timers(struct drive *drive, uint32_t slot, int64_t t_ns)
     uint32_t id = 0;
     int64_t at_ns = 0;
     while (policy_take_timer(drive->policy[slot], &id, &at_ns)) {
-        struct core_input input = {.kind = CORE_IN_TIMER, .t_ns = t_ns};
-        input.u.timer = (struct core_in_timer){.slot = slot, .id = id, .at_ns = at_ns};
-        keep(drive, &input);
+        struct core_input *input = keep_new(drive);
+        if (input) {
+            begin_input(input, CORE_IN_TIMER, t_ns);
+            input->u.timer = (struct core_in_timer){.slot = slot, .id = id, .at_ns = at_ns};
+        }
     }
 }
 
@@ -128,9 +156,12 @@ static void notify_slot(struct drive *drive, uint32_t slot, const struct core_ac
         return;
     }
     drive->policy[slot] = NULL;
-    struct core_input input = {.kind = CORE_IN_SLOT, .t_ns = action->t_ns};
-    input.u.slot = (struct core_in_slot){.slot = slot, .change = CORE_SLOT_LOST};
-    keep(drive, &input);
+    listen(drive, slot);
+    struct core_input *input = keep_new(drive);
+    if (input) {
+        begin_input(input, CORE_IN_SLOT, action->t_ns);
+        input->u.slot = (struct core_in_slot){.slot = slot, .change = CORE_SLOT_LOST};
+    }
     if (drive->ops->lost) {
         drive->ops->lost(drive->ctx, slot, policy);
     }
@@ -139,10 +170,8 @@ static void notify_slot(struct drive *drive, uint32_t slot, const struct core_ac
 static void take_notify(struct drive *drive, const struct core_action *action)
 {
     uint32_t foreign = 0;
-    for (uint32_t slot = 0; slot < DRIVE_SLOTS_MAX; slot++) {
-        if (!(action->u.notify.slots >> slot & 1)) {
-            continue;
-        }
+    for (uint32_t slots = action->u.notify.slots; slots != 0; slots &= slots - 1) {
+        uint32_t slot = (uint32_t)__builtin_ctz(slots);
         if (drive->policy[slot]) {
             notify_slot(drive, slot, action);
         } else {
@@ -156,8 +185,9 @@ static void take_notify(struct drive *drive, const struct core_action *action)
     }
 }
 
-void drive_decide(struct drive *drive, const struct core_act_ask *ask, int64_t t_ns,
-                  struct core_input *ret_input)
+/* Puts the question to the instance, if there is one; its status and, on 0, its answer. */
+static int consult(struct drive *drive, const struct core_act_ask *ask, int64_t t_ns,
+                   const struct shunt_answer **ret_answer)
 {
     struct policy *policy = drive_policy(drive, ask->slot);
     const struct shunt_ask question = {
@@ -171,25 +201,40 @@ void drive_decide(struct drive *drive, const struct core_act_ask *ask, int64_t t
         .snapshot = core_snapshot(drive->core),
         .costs = core_costs(drive->core),
     };
-    const struct shunt_answer *answer = NULL;
     int rc = -ENOENT;
+    *ret_answer = NULL;
     if (policy) {
         report_call(drive, ask->slot, DRIVE_CALL_DECIDE, true);
-        rc = policy_decide(policy, &question, &answer);
+        rc = policy_decide(policy, &question, ret_answer);
         report_call(drive, ask->slot, DRIVE_CALL_DECIDE, false);
         keep_timers(drive, ask->slot, t_ns);
     }
     if (drive->ops->answered) {
-        drive->ops->answered(drive->ctx, ask, rc, answer);
+        drive->ops->answered(drive->ctx, ask, rc, *ret_answer);
     }
-    struct core_input input = {.kind = CORE_IN_DECISION, .t_ns = t_ns};
-    input.u.decision.slot = ask->slot;
-    input.u.decision.ask_id = ask->id;
-    input.u.decision.status = rc != 0;
-    if (rc == 0) {
-        input.u.decision.decision = answer->decisions[0];
+    return rc;
+}
+
+static void fill_decision(struct core_input *input, const struct core_act_ask *ask, int64_t t_ns,
+                          int status, const struct shunt_answer *answer)
+{
+    begin_input(input, CORE_IN_DECISION, t_ns);
+    input->u.decision.slot = ask->slot;
+    input->u.decision.status = status != 0;
+    input->u.decision.ask_id = ask->id;
+    if (status == 0) {
+        input->u.decision.decision = answer->decisions[0];
+    } else {
+        memset(&input->u.decision.decision, 0, sizeof input->u.decision.decision);
     }
-    *ret_input = input;
+}
+
+void drive_decide(struct drive *drive, const struct core_act_ask *ask, int64_t t_ns,
+                  struct core_input *ret_input)
+{
+    const struct shunt_answer *answer;
+    int rc = consult(drive, ask, t_ns, &answer);
+    fill_decision(ret_input, ask, t_ns, rc, answer);
 }
 
 static void take_ask(struct drive *drive, const struct core_action *action)
@@ -199,23 +244,26 @@ static void take_ask(struct drive *drive, const struct core_action *action)
         drive->ops->action(drive->ctx, action);
         return;
     }
-    struct core_input input;
-    drive_decide(drive, ask, action->t_ns, &input);
-    keep(drive, &input);
+    const struct shunt_answer *answer;
+    int rc = consult(drive, ask, action->t_ns, &answer);
+    struct core_input *input = keep_new(drive);
+    if (input) {
+        fill_decision(input, ask, action->t_ns, rc, answer);
+    }
 }
 
 /* ------------------------------------------------------------------ the loop */
 
 static void drain(struct drive *drive)
 {
-    struct core_action action;
-    while (core_next(drive->core, &action)) {
-        if (action.kind == (uint32_t)CORE_ACT_NOTIFY) {
-            take_notify(drive, &action);
-        } else if (action.kind == (uint32_t)CORE_ACT_ASK) {
-            take_ask(drive, &action);
+    const struct core_action *action;
+    while ((action = core_take(drive->core)) != NULL) {
+        if (action->kind == (uint32_t)CORE_ACT_NOTIFY) {
+            take_notify(drive, action);
+        } else if (action->kind == (uint32_t)CORE_ACT_ASK) {
+            take_ask(drive, action);
         } else {
-            drive->ops->action(drive->ctx, &action);
+            drive->ops->action(drive->ctx, action);
         }
     }
 }
@@ -235,9 +283,10 @@ static int apply(struct drive *drive, const struct core_input *input)
 static void feed_pending(struct drive *drive, int64_t t_ns)
 {
     while (drive->pending_first < drive->pending_count) {
-        struct core_input input = drive->pending[drive->pending_first++];
-        input.t_ns = input.t_ns > t_ns ? input.t_ns : t_ns;
-        (void)apply(drive, &input); /* a stale decision or timer is the core's to refuse */
+        /* Read before the drain, which may move the array. */
+        struct core_input *input = &drive->pending[drive->pending_first++];
+        input->t_ns = input->t_ns > t_ns ? input->t_ns : t_ns;
+        (void)apply(drive, input); /* a stale decision or timer is the core's to refuse */
     }
     drive->pending_first = 0;
     drive->pending_count = 0;
@@ -280,9 +329,9 @@ int drive_configure(struct drive *drive, const struct core_config *config, int64
 void drive_settle(struct drive *drive, int64_t now_ns)
 {
     begin(drive, now_ns);
+    const struct core_input advance = {.kind = CORE_IN_ADVANCE, .t_ns = now_ns};
     while (core_wake_ns(drive->core) <= now_ns) {
-        const struct core_input input = {.kind = CORE_IN_ADVANCE, .t_ns = now_ns};
-        (void)apply(drive, &input);
+        (void)apply(drive, &advance);
         feed_pending(drive, now_ns);
     }
     (void)finish(drive, 0, now_ns);

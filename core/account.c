@@ -46,11 +46,6 @@ void core_account_batch(struct core *core, uint32_t device, int32_t change)
     core->devices[device].in_flight += (uint32_t)change;
 }
 
-int64_t core_account_clock(const struct core_model *model, uint32_t part, int64_t t_ns)
-{
-    return model->clock_ns[part] + (model->part == part ? t_ns - model->clock_at_ns : 0);
-}
-
 static uint32_t part_now(const struct core *core, uint32_t model)
 {
     const struct core_model *m = &core->models[model];

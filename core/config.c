@@ -261,6 +261,16 @@ static void remove_old(struct core *core)
 
 /* ------------------------------------------------------------------ new tables */
 
+void core_row_clear(struct core *core, uint32_t row)
+{
+    memset(&core->costs[row], 0, sizeof(core->costs[row]));
+    for (uint32_t i = 0; i <= core->limits.models_max; i++) {
+        memset(&core->pairs[(size_t)i * core->limits.models_max + row], 0, sizeof(core->pairs[0]));
+    }
+    memset(&core->pairs[(size_t)row * core->limits.models_max], 0,
+           core->limits.models_max * sizeof(core->pairs[0]));
+}
+
 static uint32_t row_new(struct core *core)
 {
     uint32_t row = 0;
@@ -269,12 +279,7 @@ static uint32_t row_new(struct core *core)
     }
     assert(row < core->limits.models_max);
     core_set_add(&core->s.rows, row);
-    memset(&core->costs[row], 0, sizeof(core->costs[row]));
-    for (uint32_t i = 0; i <= core->limits.models_max; i++) {
-        memset(&core->pairs[(size_t)i * core->limits.models_max + row], 0, sizeof(core->pairs[0]));
-    }
-    memset(&core->pairs[(size_t)row * core->limits.models_max], 0,
-           core->limits.models_max * sizeof(core->pairs[0]));
+    core_row_clear(core, row);
     return row;
 }
 
@@ -520,6 +525,7 @@ int core_configure(struct core *core, const struct core_config *config, int64_t 
     memset(&core->s.wants, 0, sizeof(core->s.wants));
     memset(&core->touched_models, 0, sizeof(core->touched_models));
     core->touched_devices = 0;
+    core->models_stale = true;
     core_snapshot_layout(core);
     core_guard_fits_update(core);
     core_guard_values_update(core);
@@ -530,7 +536,7 @@ int core_configure(struct core *core, const struct core_config *config, int64_t 
         core->devices[i].asks = 0;
         core_why(core, i, SHUNT_WHY_LAYOUT);
     }
-    core_notify_plain(core, CORE_HOOK_LAYOUT, core_filled_slots(core), 0);
+    core_notify_plain(core, CORE_HOOK_LAYOUT, core->slots_filled, 0);
     core_settle(core);
     return 0;
 }

@@ -82,9 +82,13 @@ struct core *core_init(void *memory, size_t size, const struct core_limits *limi
         return NULL;
     }
     struct core *core = memory;
-    memset(memory, 0, need);
-    core->limits = *limits;
+    /* The tables by request, action and pair, and the columns, are cleared where they come into
+     * use, so that a core with room for millions occupies no more memory than it needs. */
+    memset(core, 0, sizeof(*core));
     (void)core_carve(core, limits);
+    memset(core->models, 0,
+           (size_t)((unsigned char *)core->requests - (unsigned char *)core->models));
+    core->limits = *limits;
     core->magic = CORE_MAGIC;
     core->s.seed = seed;
     core->s.selected = CORE_NONE;
@@ -99,29 +103,15 @@ struct core *core_init(void *memory, size_t size, const struct core_limits *limi
             core->slots[i].timer_ns[k] = CORE_NEVER;
         }
         core->slots[i].tick_at_ns = CORE_NEVER;
+        core_listen(core, i, UINT32_MAX);
     }
+    core->models_wake_ns = CORE_NEVER;
+    core_slots_derive(core);
     core_snapshot_layout(core);
     return core;
 }
 
 /* ------------------------------------------------------------------ outputs */
-
-struct core_action *core_emit(struct core *core, uint32_t kind)
-{
-    assert(core->action_count < core->action_max);
-    struct core_action *action = &core->actions[core->action_count++];
-    memset(action, 0, sizeof(*action));
-    action->kind = kind;
-    action->t_ns = core->s.now_ns;
-    return action;
-}
-
-struct core_act_record *core_emit_record(struct core *core, uint32_t kind)
-{
-    struct core_act_record *record = &core_emit(core, CORE_ACT_RECORD)->u.record;
-    record->kind = kind;
-    return record;
-}
 
 /* By enum core_record_kind. */
 static const uint8_t record_sizes[CORE_REC_KIND_COUNT] = {
@@ -172,41 +162,38 @@ size_t core_action_size(const struct core_action *action)
     return size;
 }
 
-bool core_next(struct core *core, struct core_action *ret_action)
+const struct core_action *core_take(struct core *core)
 {
     assert(core->magic == CORE_MAGIC);
     if (core->action_read == core->action_count) {
         core->action_read = 0;
         core->action_count = 0;
+        return NULL;
+    }
+    return &core->actions[core->action_read++];
+}
+
+bool core_next(struct core *core, struct core_action *ret_action)
+{
+    const struct core_action *action = core_take(core);
+    if (!action) {
         return false;
     }
-    *ret_action = core->actions[core->action_read++];
+    memset(ret_action, 0, sizeof(*ret_action));
+    memcpy(ret_action, action, core_action_size(action));
     return true;
 }
 
+void core_listen(struct core *core, uint32_t slot, uint32_t hooks)
+{
+    assert(slot < CORE_SLOTS_MAX);
+    for (uint32_t i = 0; i < CORE_HOOK_COUNT; i++) {
+        core->listening[i] &= ~(1u << slot);
+        core->listening[i] |= (hooks >> i & 1) << slot;
+    }
+}
+
 /* ------------------------------------------------------------------ touching */
-
-void core_touch_model(struct core *core, uint32_t model)
-{
-    assert(model < core->s.model_count);
-    core_set_add(&core->touched_models, model);
-    core_set_add(&core->snap_models, model);
-}
-
-void core_touch_device(struct core *core, uint32_t device)
-{
-    assert(device < core->s.device_count);
-    core->touched_devices |= 1u << device;
-    core->snap_devices |= 1u << device;
-}
-
-void core_touch_instance(struct core *core, uint32_t instance)
-{
-    assert(instance < core->s.instance_count);
-    core_set_add(&core->snap_instances, instance);
-    core_touch_model(core, core->instances[instance].model);
-    core_touch_device(core, core->instances[instance].device);
-}
 
 void core_touch_around(struct core *core, uint32_t device)
 {
@@ -221,32 +208,12 @@ void core_touch_around(struct core *core, uint32_t device)
     }
 }
 
-void core_generation_bump(struct core *core, uint32_t device)
-{
-    core->devices[device].generation = ++core->s.generation;
-}
-
-void core_why(struct core *core, uint32_t device, uint32_t why)
-{
-    core->devices[device].why |= why;
-    core->touched_devices |= 1u << device;
-}
-
 void core_why_model(struct core *core, uint32_t model, uint32_t why)
 {
     const struct core_model *m = &core->models[model];
     for (uint32_t i = 0; i < m->instance_count; i++) {
         core_why(core, core->instances[m->instance_first + i].device, why);
     }
-}
-
-uint32_t core_filled_slots(const struct core *core)
-{
-    uint32_t mask = 0;
-    for (uint32_t i = 0; i < core->limits.slots_max; i++) {
-        mask |= core->slots[i].filled << i;
-    }
-    return mask;
 }
 
 /* ------------------------------------------------------------------ settling */
@@ -358,7 +325,25 @@ static void settle_model(struct core *core, uint32_t model)
             wake = in->step_deadline_ns;
         }
     }
+    if (wake <= core->models_wake_ns) {
+        core->models_wake_ns = wake;
+    } else if (m->wake_ns == core->models_wake_ns) {
+        core->models_stale = true;
+    }
     m->wake_ns = wake;
+}
+
+int64_t core_models_wake_ns(struct core *core)
+{
+    if (core->models_stale) {
+        int64_t wake = CORE_NEVER;
+        for (uint32_t i = 0; i < core->s.model_count; i++) {
+            wake = core->models[i].wake_ns < wake ? core->models[i].wake_ns : wake;
+        }
+        core->models_wake_ns = wake;
+        core->models_stale = false;
+    }
+    return core->models_wake_ns;
 }
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -421,6 +406,7 @@ void core_settle(struct core *core)
             assert(rounds++ < rounds_max);
         }
     } while (core_ask_due(core));
+    (void)core_models_wake_ns(core);
 }
 
 /* ------------------------------------------------------------------ time */
@@ -431,14 +417,20 @@ static void advance(struct core *core)
     core_visits_promised(core);
     core_settle(core);
     int64_t now = core->s.now_ns;
-    for (uint32_t i = 0; i < core->s.model_count; i++) {
-        if (core->models[i].wake_ns <= now) {
-            core_touch_model(core, i);
-            core_background_timers(core, i);
-            core_idle_unload(core, i);
+    bool models_due = core_models_wake_ns(core) <= now;
+    if (models_due) {
+        for (uint32_t i = 0; i < core->s.model_count; i++) {
+            if (core->models[i].wake_ns <= now) {
+                core_touch_model(core, i);
+                core_background_timers(core, i);
+                core_idle_unload(core, i);
+            }
         }
     }
     core_request_expire(core);
+    if (models_due) {
+        core_queues_expire(core);
+    }
     for (uint32_t i = 0; i < core->s.device_count; i++) {
         if (core->devices[i].wake_ns <= now) {
             core_touch_device(core, i);
@@ -447,7 +439,9 @@ static void advance(struct core *core)
             core_switch_timers(core, i);
         }
     }
-    core_slot_timers(core);
+    if (core->slots_wake_ns <= now) {
+        core_slot_timers(core);
+    }
     core_settle(core);
     /* A question that the passing of time has raised is put before anything else happens now. */
     if (core->asked == asked) {
@@ -481,20 +475,11 @@ int64_t core_wake_ns(const struct core *core)
     if (due_now(core)) {
         return core->s.now_ns;
     }
-    for (uint32_t i = 0; i < core->s.model_count; i++) {
-        wake = earlier(wake, core->models[i].wake_ns);
-    }
+    assert(!core->models_stale); /* every call that changes the core ends by looking */
+    wake = earlier(wake, core->models_wake_ns);
+    wake = earlier(wake, core->slots_wake_ns);
     for (uint32_t i = 0; i < core->s.device_count; i++) {
         wake = earlier(wake, core->devices[i].wake_ns);
-    }
-    for (uint32_t i = 0; i < core->limits.slots_max; i++) {
-        const struct core_slot *slot = &core->slots[i];
-        if (slot->filled) {
-            wake = earlier(wake, slot->tick_at_ns);
-            for (uint32_t k = 0; k < CORE_TIMERS; k++) {
-                wake = earlier(wake, slot->timer_ns[k]);
-            }
-        }
     }
     return wake > core->s.now_ns ? wake : core->s.now_ns;
 }

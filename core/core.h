@@ -584,8 +584,16 @@ struct core_action {
 };
 
 /* Next action, in order; false when all have been taken. The ring is sized so that one input can
- * never overflow it (asserted). Bytes behind core_action_size are indeterminate. */
+ * never overflow it (asserted). */
 bool core_next(struct core *core, struct core_action *ret_action);
+
+/* The same without a copy, NULL when all have been taken: valid until the next core_apply or
+ * core_configure. Bytes behind core_action_size are indeterminate (core_next clears them). */
+const struct core_action *core_take(struct core *core);
+
+/* Which hooks a slot is notified of, bit h for enum core_hook h; all at start. A driver's matter:
+ * it is not saved and changes nothing but what is emitted. */
+void core_listen(struct core *core, uint32_t slot, uint32_t hooks);
 
 /* Bytes of an action that its kind gives a meaning, from its start: what to copy, hash or compare.
  */

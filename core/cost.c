@@ -23,20 +23,23 @@ void core_cost_add(struct core_cost_cell *cell, int64_t sample_ns)
     cell->var_ns2 = (1.0 - share) * (cell->var_ns2 + share * delta * delta);
 }
 
+/* The nearest rank among at most CORE_COST_WINDOW samples is the largest below 20 and the second
+ * largest from there on, so no sorting is needed. */
 static int64_t percentile95_ns(const struct core_cost_cell *cell)
 {
-    int64_t sorted[CORE_COST_WINDOW];
+    static_assert(95u * CORE_COST_WINDOW / 100u >= CORE_COST_WINDOW - 2u, "a longer window sorts");
     uint32_t count =
         cell->count < CORE_COST_WINDOW ? (uint32_t)cell->count : (uint32_t)CORE_COST_WINDOW;
+    int64_t largest = 0;
+    int64_t second = 0;
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t at = i;
-        for (; at > 0 && sorted[at - 1] > cell->recent_ns[i]; at--) {
-            sorted[at] = sorted[at - 1];
-        }
-        sorted[at] = cell->recent_ns[i];
+        int64_t sample = cell->recent_ns[i];
+        int64_t loser = sample < largest ? sample : largest;
+        largest = sample > largest ? sample : largest;
+        second = loser > second ? loser : second;
     }
-    uint32_t rank = (95u * count + 99u) / 100u; /* nearest rank, 1-based */
-    return sorted[rank - 1];
+    uint32_t rank = (95u * count + 99u) / 100u; /* 1-based */
+    return rank == count ? largest : second;
 }
 
 void core_cost_read(const struct core_cost_cell *cell, struct core_cost *ret)

@@ -11,16 +11,17 @@ static void record_decision(struct core *core, uint32_t device, uint64_t ask_id,
                             const struct shunt_decision *decision, uint32_t why, uint32_t verdict,
                             uint32_t cause)
 {
-    struct core_rec_decision *rec = &core_emit_record(core, CORE_REC_DECISION)->u.decision;
-    rec->ask_id = ask_id;
-    rec->slot = slot;
-    rec->device = device;
-    rec->action = decision->action;
-    rec->model = decision->action == SHUNT_SWITCH ? decision->model : SHUNT_NONE;
-    rec->reason = decision->reason;
-    rec->why = why;
-    rec->verdict = verdict;
-    rec->cause = cause;
+    core_emit_record(core, CORE_REC_DECISION)->u.decision = (struct core_rec_decision){
+        .ask_id = ask_id,
+        .slot = slot,
+        .device = device,
+        .action = decision->action,
+        .model = decision->action == SHUNT_SWITCH ? decision->model : SHUNT_NONE,
+        .reason = decision->reason,
+        .why = why,
+        .verdict = verdict,
+        .cause = cause,
+    };
 }
 
 /* ------------------------------------------------------------------ applying */
@@ -249,14 +250,15 @@ static void apply_builtin(struct core *core, uint32_t device, uint64_t ask_id, u
 static void emit_ask(struct core *core, uint32_t device, uint32_t slot, uint64_t id, bool shadow)
 {
     const struct core_device *d = &core->devices[device];
-    struct core_act_ask *act = &core_emit(core, CORE_ACT_ASK)->u.ask;
-    act->slot = slot;
-    act->device = device;
-    act->id = id;
-    act->generation = d->generation;
-    act->deadline_ns = d->ask_deadline_ns;
-    act->why = d->ask_why;
-    act->shadow = shadow;
+    core_emit(core, CORE_ACT_ASK)->u.ask = (struct core_act_ask){
+        .slot = slot,
+        .device = device,
+        .id = id,
+        .generation = d->generation,
+        .deadline_ns = d->ask_deadline_ns,
+        .why = d->ask_why,
+        .shadow = shadow,
+    };
 }
 
 static void ask(struct core *core, uint32_t device)
@@ -277,9 +279,10 @@ static void ask(struct core *core, uint32_t device)
     }
     core->asked++;
     emit_ask(core, device, d->ask_slot, d->ask_id, false);
-    for (uint32_t i = 0; i < core->limits.slots_max; i++) {
+    for (uint32_t shadows = core->slots_shadowed; shadows != 0; shadows &= shadows - 1) {
+        uint32_t i = (uint32_t)__builtin_ctz(shadows);
         bool open = d->shadow_id[i] != 0 && d->shadow_until_ns[i] > core->s.now_ns;
-        if (core->slots[i].shadow && !open) {
+        if (!open) {
             d->shadow_id[i] = core->s.next_ask++;
             d->shadow_until_ns[i] = d->ask_deadline_ns;
             emit_ask(core, device, i, d->shadow_id[i], true);

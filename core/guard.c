@@ -11,12 +11,13 @@ void core_guard_count(struct core *core, uint32_t kind, uint32_t device, uint32_
                       uint32_t count)
 {
     core->device_counts[device].guard[kind] += count;
-    struct core_rec_guard *rec = &core_emit_record(core, CORE_REC_GUARD)->u.guard;
-    rec->kind = kind;
-    rec->device = device;
-    rec->model = model;
-    rec->slot = core->s.selected;
-    rec->count = count;
+    core_emit_record(core, CORE_REC_GUARD)->u.guard = (struct core_rec_guard){
+        .kind = kind,
+        .device = device,
+        .model = model,
+        .slot = core->s.selected,
+        .count = count,
+    };
 }
 
 /* ------------------------------------------------------------------ values */
@@ -128,6 +129,39 @@ void core_guard_values_update(struct core *core)
                                                          v->visit_cap_ns, drain_ns);
         core_touch_device(core, d);
     }
+}
+
+/* What is due at this instant takes effect with what has just been learned, not after it. */
+static void touch_due(struct core *core)
+{
+    int64_t now = core->s.now_ns;
+    for (uint32_t i = 0; core_models_wake_ns(core) <= now && i < core->s.model_count; i++) {
+        if (core->models[i].wake_ns <= now) {
+            core_touch_model(core, i);
+        }
+    }
+    for (uint32_t i = 0; i < core->s.device_count; i++) {
+        if (core->devices[i].wake_ns <= now) {
+            core_touch_device(core, i);
+        }
+    }
+}
+
+void core_guard_learned(struct core *core, uint32_t model)
+{
+    const struct core_model *m = &core->models[model];
+    if (core->s.guard.visit_cap_ns > 0) {
+        return; /* the only value that follows what is learned is the automatic one */
+    }
+    for (uint32_t i = m->instance_first; i < m->instance_first + m->instance_count; i++) {
+        uint32_t device = core->instances[i].device;
+        const struct core_guard_values *v = &core->devices[device].guard;
+        if (visit_cap(core, device, v->drain_ns) != v->visit_cap_ns) {
+            core_guard_values_update(core);
+            return;
+        }
+    }
+    touch_due(core);
 }
 
 /* ------------------------------------------------------------------ R1: the cap of a visit */

@@ -65,22 +65,9 @@ void core_instance_event(struct core *core, uint32_t instance, enum core_instanc
     in->state = next;
     core_touch_instance(core, instance);
     if (changed) {
-        struct core_rec_instance *rec = &core_emit_record(core, CORE_REC_INSTANCE)->u.instance;
-        rec->instance = instance;
-        rec->model = in->model;
-        rec->state = in->state;
-        rec->tier = in->tier;
+        core_emit_record(core, CORE_REC_INSTANCE)->u.instance = (struct core_rec_instance){
+            .instance = instance, .model = in->model, .state = in->state, .tier = in->tier};
     }
-}
-
-bool core_instance_admits(const struct core *core, const struct core_instance *in)
-{
-    if (in->state != SHUNT_INSTANCE_RESIDENT || !in->visiting || in->quantum_used ||
-        !core->devices[in->device].up) {
-        return false;
-    }
-    const struct core_model *m = &core->models[in->model];
-    return !in->gated || m->queue_len == 0 || core->requests[m->queue.head].seq < in->gate_seq;
 }
 
 bool core_instance_fits(const struct core *core, uint32_t instance)
@@ -96,11 +83,6 @@ bool core_instance_fits(const struct core *core, uint32_t instance)
         }
     }
     return need <= d->memory_bytes;
-}
-
-bool core_instance_usable(const struct core *core, const struct core_instance *in)
-{
-    return core->devices[in->device].up && in->quarantined_until_ns == 0 && in->fits;
 }
 
 uint32_t core_instance_on(const struct core *core, uint32_t model, uint32_t device)
@@ -207,30 +189,32 @@ void core_step_begin(struct core *core, uint32_t instance, uint32_t step, uint32
         core_instance_event(core, instance,
                             step == CORE_STEP_OUT ? CORE_EV_OUT_BEGIN : CORE_EV_IN_BEGIN);
     }
-    struct core_act_step *act = &core_emit(core, CORE_ACT_STEP)->u.step;
-    act->switch_id = id;
-    act->instance = instance;
-    act->step = step;
-    act->from_tier = in->tier;
-    act->to_tier = to_tier;
-    act->deadline_ns = deadline_ns;
-    act->attempt = attempt;
-    act->background = background;
+    core_emit(core, CORE_ACT_STEP)->u.step = (struct core_act_step){
+        .switch_id = id,
+        .instance = instance,
+        .step = step,
+        .from_tier = in->tier,
+        .to_tier = to_tier,
+        .deadline_ns = deadline_ns,
+        .attempt = attempt,
+        .background = background,
+    };
 }
 
 void core_step_cancel(struct core *core, uint32_t instance)
 {
     const struct core_instance *in = &core->instances[instance];
     assert(in->step != CORE_STEP_NONE);
-    struct core_act_step *act = &core_emit(core, CORE_ACT_STEP_CANCEL)->u.step;
-    act->switch_id = in->step_id;
-    act->instance = instance;
-    act->step = in->step;
-    act->from_tier = in->step_from;
-    act->to_tier = in->step_to;
-    act->deadline_ns = in->step_deadline_ns;
-    act->attempt = in->step_attempt;
-    act->background = in->step_background;
+    core_emit(core, CORE_ACT_STEP_CANCEL)->u.step = (struct core_act_step){
+        .switch_id = in->step_id,
+        .instance = instance,
+        .step = in->step,
+        .from_tier = in->step_from,
+        .to_tier = in->step_to,
+        .deadline_ns = in->step_deadline_ns,
+        .attempt = in->step_attempt,
+        .background = in->step_background,
+    };
 }
 
 /* ------------------------------------------------------------------ quarantine */

@@ -1,6 +1,6 @@
 /*
- * Events for policies. They are only built when some slot is filled; the core never looks at what
- * becomes of them.
+ * Events for policies. They are only built when some filled slot listens; the core never looks at
+ * what becomes of them.
  */
 #include "core/priv.h"
 
@@ -15,7 +15,7 @@ static struct core_act_notify *notify(struct core *core, uint32_t hook, uint32_t
 void core_notify_request(struct core *core, uint32_t hook, uint32_t request, uint32_t outcome,
                          uint32_t output_tokens)
 {
-    uint32_t slots = core_filled_slots(core);
+    uint32_t slots = core_listeners(core, hook);
     if (slots == 0) {
         return;
     }
@@ -46,7 +46,7 @@ void core_notify_request(struct core *core, uint32_t hook, uint32_t request, uin
 
 void core_notify_switch(struct core *core, uint32_t hook, const struct shunt_switch_event *event)
 {
-    uint32_t slots = core_filled_slots(core);
+    uint32_t slots = core_listeners(core, hook);
     if (slots) {
         notify(core, hook, slots)->event.change = *event;
     }
@@ -54,6 +54,7 @@ void core_notify_switch(struct core *core, uint32_t hook, const struct shunt_swi
 
 void core_notify_plain(struct core *core, uint32_t hook, uint32_t slots, uint32_t timer)
 {
+    slots &= core_listeners(core, hook);
     if (slots) {
         notify(core, hook, slots)->event.timer = timer;
     }

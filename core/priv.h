@@ -441,6 +441,14 @@ struct core {
     uint32_t asked; /* asks emitted by the input being applied */
     bool qualify;   /* a visit, a FIFO or an age has changed: look at R3 again */
 
+    /* Derived from the tables, so that nobody has to walk them. */
+    bool models_stale;       /* the model that models_wake_ns came from wakes later now */
+    int64_t models_wake_ns;  /* least wake_ns of all models */
+    int64_t slots_wake_ns;   /* least time of a timer or tick of a filled slot */
+    uint32_t slots_filled;   /* bit s */
+    uint32_t slots_shadowed; /* bit s */
+    uint32_t listening[CORE_HOOK_COUNT]; /* bit s: the driver wants notifications for slot s */
+
     /* Touched since the last settle. */
     struct core_set touched_models;
     uint32_t touched_devices;
@@ -458,20 +466,14 @@ struct core {
 
 /* ------------------------------------------------------------------ core.c */
 
-void core_touch_model(struct core *core, uint32_t model);
-void core_touch_device(struct core *core, uint32_t device);
-void core_touch_instance(struct core *core, uint32_t instance);
 /* Touches a device and every model there that waits or may be unloaded: its phase has changed. */
 void core_touch_around(struct core *core, uint32_t device);
-void core_generation_bump(struct core *core, uint32_t device);
-/* A reason to ask about a device; about every device that a model fits. */
-void core_why(struct core *core, uint32_t device, uint32_t why);
+/* A reason to ask about every device that a model fits. */
 void core_why_model(struct core *core, uint32_t model, uint32_t why);
 /* Derives everything that follows from what was touched; ends with the asks. */
 void core_settle(struct core *core);
-struct core_action *core_emit(struct core *core, uint32_t kind);
-struct core_act_record *core_emit_record(struct core *core, uint32_t kind);
-uint32_t core_filled_slots(const struct core *core);
+/* Least wake_ns of all models. */
+int64_t core_models_wake_ns(struct core *core);
 /* Places the tables in `memory`; bytes used. With core NULL only counts. */
 size_t core_carve(struct core *core, const struct core_limits *limits);
 bool core_limits_valid(const struct core_limits *limits);
@@ -498,7 +500,9 @@ void core_request_release(struct core *core, uint32_t index);
 void core_flight_requeue(struct core *core, uint32_t instance);
 /* The drain limit: ends what is still in flight; the number ended. */
 uint32_t core_flight_cut(struct core *core, uint32_t instance);
+/* Ends what is past its deadline; what is past its model's max_wait. */
 void core_request_expire(struct core *core);
+void core_queues_expire(struct core *core);
 /* Dispatches up to `max` requests to one instance; the number dispatched. */
 uint32_t core_dispatch_instance(struct core *core, uint32_t instance, uint32_t max);
 void core_dispatch_all(struct core *core);
@@ -523,10 +527,6 @@ enum core_instance_event {
 };
 
 void core_instance_event(struct core *core, uint32_t instance, enum core_instance_event event);
-/* Takes requests now: I6 and the visit's own limits. */
-bool core_instance_admits(const struct core *core, const struct core_instance *in);
-/* Could be brought in some time: its device is up and it is not quarantined. */
-bool core_instance_usable(const struct core *core, const struct core_instance *in);
 /* Instance of a model on a device; CORE_NONE. */
 uint32_t core_instance_on(const struct core *core, uint32_t model, uint32_t device);
 void core_instance_hold(struct core *core, uint32_t instance, int64_t device_bytes,
@@ -575,8 +575,6 @@ void core_visit_quantum_check(struct core *core, uint32_t instance);
 
 /* ------------------------------------------------------------------ switch.c */
 
-bool core_switch_undone(const struct core_device *device); /* decided, out-step not begun */
-bool core_switch_moving(const struct core_device *device); /* in a step or waiting for memory */
 /* Decides a switch; an undone one on the device gives way. */
 void core_switch_decide(struct core *core, uint32_t device, const struct core_switch *plan);
 /* Drops an undone switch; its victims reopen in the same visit. */
@@ -626,6 +624,8 @@ void core_ask_timers(struct core *core, uint32_t device);
 int core_slot_change(struct core *core, const struct core_in_slot *in);
 int core_slot_timer(struct core *core, const struct core_in_timer *in);
 void core_slot_timers(struct core *core);
+/* Recomputes what is derived from the slots. */
+void core_slots_derive(struct core *core);
 int core_operator(struct core *core, const struct core_in_operator *in);
 
 /* ------------------------------------------------------------------ builtin.c */
@@ -652,6 +652,8 @@ void core_guard_fifo_remove(struct core *core, uint32_t model);
 /* A device left or a pin took room: its entries go to the tails of others. */
 void core_guard_rehome(struct core *core, uint32_t device);
 void core_guard_values_update(struct core *core);
+/* The same after a cost of one model was learned: does nothing unless a value changes. */
+void core_guard_learned(struct core *core, uint32_t model);
 /* R5: whether every model fits somewhere, beside what is pinned. */
 bool core_guard_all_fit(const struct core *core);
 /* Recomputes which instances fit, after a pin or a configuration. */
@@ -664,8 +666,6 @@ bool core_guard_may_name(const struct core *core, uint32_t device, uint32_t inst
 void core_account_device(struct core *core, uint32_t device);
 void core_account_batch(struct core *core, uint32_t device, int32_t change);
 void core_account_part(struct core *core, uint32_t model);
-/* Clock of a part at `t_ns`. */
-int64_t core_account_clock(const struct core_model *model, uint32_t part, int64_t t_ns);
 uint32_t core_account_state(const struct core *core, uint32_t device);
 
 /* ------------------------------------------------------------------ notify.c */
@@ -681,10 +681,114 @@ int64_t core_eta_ns(const struct core *core, uint32_t model);
 struct core_cost_cell *core_pair_cell(const struct core *core, uint32_t from, uint32_t to);
 /* Best estimate of bringing a model in where it is now; NaN if unknown. */
 double core_switch_estimate_ns(const struct core *core, uint32_t from, uint32_t instance);
-void core_learn(struct core *core, struct core_cost_cell *cell, int64_t sample_ns, uint32_t model);
+/* Learns a part of a model's costs, or a measured pair. */
+void core_learn_part(struct core *core, uint32_t model, struct core_cost_cell *cell,
+                     int64_t sample_ns);
+void core_learn_pair(struct core *core, uint32_t from, uint32_t to, int64_t sample_ns);
 
-/* ------------------------------------------------------------------ snapshot.c */
+/* ------------------------------------------------------------------ config.c, snapshot.c */
+
+/* Forgets what was learned in a cost row. */
+void core_row_clear(struct core *core, uint32_t row);
 
 void core_snapshot_layout(struct core *core);
+
+/* ------------------------------------------------------------------ in every path: inline */
+
+static inline void core_touch_model(struct core *core, uint32_t model)
+{
+    assert(model < core->s.model_count);
+    core_set_add(&core->touched_models, model);
+    core_set_add(&core->snap_models, model);
+}
+
+static inline void core_touch_device(struct core *core, uint32_t device)
+{
+    assert(device < core->s.device_count);
+    core->touched_devices |= 1u << device;
+    core->snap_devices |= 1u << device;
+}
+
+static inline void core_touch_instance(struct core *core, uint32_t instance)
+{
+    assert(instance < core->s.instance_count);
+    core_set_add(&core->snap_instances, instance);
+    core_touch_model(core, core->instances[instance].model);
+    core_touch_device(core, core->instances[instance].device);
+}
+
+static inline void core_generation_bump(struct core *core, uint32_t device)
+{
+    core->devices[device].generation = ++core->s.generation;
+}
+
+/* A reason to ask about a device. */
+static inline void core_why(struct core *core, uint32_t device, uint32_t why)
+{
+    core->devices[device].why |= why;
+    core->touched_devices |= 1u << device;
+}
+
+/* The next entry of the ring. The caller assigns the member of its union that belongs to `kind`,
+ * whole; nothing is cleared here. */
+static inline struct core_action *core_emit(struct core *core, uint32_t kind)
+{
+    assert(core->action_count < core->action_max);
+    struct core_action *action = &core->actions[core->action_count++];
+    action->kind = kind;
+    action->reserved = 0;
+    action->t_ns = core->s.now_ns;
+    return action;
+}
+
+static inline struct core_act_record *core_emit_record(struct core *core, uint32_t kind)
+{
+    struct core_act_record *record = &core_emit(core, CORE_ACT_RECORD)->u.record;
+    record->kind = kind;
+    record->reserved = 0;
+    return record;
+}
+
+/* Slots to notify about a hook. */
+static inline uint32_t core_listeners(const struct core *core, uint32_t hook)
+{
+    return core->slots_filled & core->listening[hook];
+}
+
+/* Decided, and its out step has not begun. */
+static inline bool core_switch_undone(const struct core_device *device)
+{
+    return device->sw.phase >= CORE_PHASE_PENDING && device->sw.phase <= CORE_PHASE_DRAINED;
+}
+
+/* In a step, or waiting for memory. */
+static inline bool core_switch_moving(const struct core_device *device)
+{
+    return device->sw.phase >= CORE_PHASE_OUT;
+}
+
+/* Takes requests now: I6 and the visit's own limits. */
+static inline bool core_instance_admits(const struct core *core, const struct core_instance *in)
+{
+    if (in->state != SHUNT_INSTANCE_RESIDENT || !in->visiting || in->quantum_used ||
+        !core->devices[in->device].up) {
+        return false;
+    }
+    const struct core_model *m = &core->models[in->model];
+    return !in->gated || m->queue_len == 0 || core->requests[m->queue.head].seq < in->gate_seq;
+}
+
+/* Could be brought in some time: its device is up, it fits and it is not quarantined. */
+static inline bool core_instance_usable(const struct core *core, const struct core_instance *in)
+{
+    return core->devices[in->device].up && in->quarantined_until_ns == 0 && in->fits;
+}
+
+/* Clock of a part at `t_ns`. */
+static inline int64_t core_account_clock(const struct core_model *model, uint32_t part,
+                                         int64_t t_ns)
+{
+    return model->clock_ns[part] + (model->part == part ? t_ns - model->clock_at_ns : 0);
+}
 
 #endif

@@ -34,8 +34,12 @@ double core_rate_per_s(const struct core_rate *rate, int64_t t_ns)
     }
     /* The first event only starts the clock: the events after it are what a process of the
      * estimated rate would have brought in the weighted time since. */
-    double sum = rate->sum * core_exp(-(double)(t_ns - rate->last_ns) / rate->tau_ns);
-    double weight_ns =
-        rate->tau_ns * (1.0 - core_exp(-(double)(t_ns - rate->first_ns) / rate->tau_ns));
+    double sum = rate->sum;
+    if (t_ns > rate->last_ns) {
+        sum *= core_exp(-(double)(t_ns - rate->last_ns) / rate->tau_ns);
+    }
+    /* Below 2^-54 the second term is lost in rounding: the result is the same without it. */
+    double age = (double)(t_ns - rate->first_ns) / rate->tau_ns;
+    double weight_ns = age > 38.0 ? rate->tau_ns : rate->tau_ns * (1.0 - core_exp(-age));
     return weight_ns > 0 ? sum / weight_ns * 1e9 : 0;
 }

@@ -30,6 +30,7 @@ static uint32_t request_new(struct core *core)
     } else {
         assert(core->s.request_top < core_request_capacity(core));
         index = core->s.request_top++;
+        core->requests[index].generation = 0; /* core_init left the memory as it found it */
     }
     struct core_request *r = &core->requests[index];
     uint32_t generation = r->generation + 1;
@@ -179,8 +180,9 @@ static void enqueue(struct core *core, uint32_t index)
     r->state = CORE_REQUEST_QUEUED;
     r->instance = CORE_NONE;
     for (uint32_t i = 0; i < CORE_WAIT_COUNT; i++) {
-        r->wait_ns[i] -= core_account_clock(m, i, core->s.now_ns);
+        r->wait_ns[i] -= m->clock_ns[i];
     }
+    r->wait_ns[m->part] -= core->s.now_ns - m->clock_at_ns;
     heap_add(core, index);
     core_touch_model(core, r->model);
 }
@@ -196,8 +198,9 @@ static void dequeue(struct core *core, uint32_t index)
     m->queued_tokens = m->queue_len ? m->queued_tokens - tokens_of(r) : 0.0;
     core->s.queued--;
     for (uint32_t i = 0; i < CORE_WAIT_COUNT; i++) {
-        r->wait_ns[i] += core_account_clock(m, i, core->s.now_ns);
+        r->wait_ns[i] += m->clock_ns[i];
     }
+    r->wait_ns[m->part] += core->s.now_ns - m->clock_at_ns;
     heap_remove(core, index);
     core_touch_model(core, r->model);
 }
@@ -274,10 +277,8 @@ static void emit_end(struct core *core, uint32_t index, uint32_t outcome, bool d
 static void emit_abort(struct core *core, uint32_t index)
 {
     const struct core_request *r = &core->requests[index];
-    struct core_act_abort *act = &core_emit(core, CORE_ACT_ABORT)->u.abort;
-    act->request = core_request_id(core, index);
-    act->cookie = r->cookie;
-    act->instance = r->instance;
+    core_emit(core, CORE_ACT_ABORT)->u.abort = (struct core_act_abort){
+        .request = core_request_id(core, index), .cookie = r->cookie, .instance = r->instance};
 }
 
 static void record_request(struct core *core, uint32_t index, uint32_t outcome, uint32_t tokens)
@@ -398,11 +399,11 @@ static void reject(struct core *core, const struct core_in_request *in, uint32_t
                    int64_t retry_after_ns)
 {
     core->model_counts[in->model].rejected[reason]++;
-    struct core_act_reject *act = &core_emit(core, CORE_ACT_REJECT)->u.reject;
-    act->cookie = in->cookie;
-    act->model = in->model;
-    act->reason = reason;
-    act->retry_after_ns = retry_after_ns;
+    core_emit(core, CORE_ACT_REJECT)->u.reject =
+        (struct core_act_reject){.cookie = in->cookie,
+                                 .model = in->model,
+                                 .reason = reason,
+                                 .retry_after_ns = retry_after_ns};
 }
 
 /* Earliest time at which a model can be had again; -1 if that is not known. */
@@ -471,12 +472,12 @@ int core_request_arrive(struct core *core, const struct core_in_request *in)
     m->last_arrival_ns = core->s.now_ns;
     m->work_since_ns = core->s.now_ns;
 
-    struct core_act_accept *act = &core_emit(core, CORE_ACT_ACCEPT)->u.accept;
-    act->request = core_request_id(core, index);
-    act->cookie = in->cookie;
-    act->model = in->model;
-    act->position = m->queue_len;
-    act->eta_ns = eta;
+    core_emit(core, CORE_ACT_ACCEPT)->u.accept =
+        (struct core_act_accept){.request = core_request_id(core, index),
+                                 .cookie = in->cookie,
+                                 .model = in->model,
+                                 .position = m->queue_len,
+                                 .eta_ns = eta};
     bool admitted = m->admitted;
     enqueue(core, index);
     core_notify_request(core, CORE_HOOK_ARRIVAL, index, 0, 0);
@@ -580,6 +581,11 @@ void core_request_expire(struct core *core)
     while (core->s.heap_len > 0 && core->requests[core->heap[0]].deadline_ns <= now) {
         core_request_end_queued(core, core->heap[0], SHUNT_OUTCOME_EXPIRED);
     }
+}
+
+void core_queues_expire(struct core *core)
+{
+    int64_t now = core->s.now_ns;
     for (uint32_t i = 0; i < core->s.model_count; i++) {
         const struct core_model *m = &core->models[i];
         while (m->max_wait_ns > 0 && m->queue_len > 0 &&

@@ -240,10 +240,17 @@ struct core *core_load(void *memory, size_t size, const void *bytes, size_t byte
         core->s.heap_len > core->s.request_top) {
         return NULL;
     }
+    uint32_t row = core_set_next(&core->s.rows, 0, head.limits.models_max);
+    for (; row != CORE_NONE; row = core_set_next(&core->s.rows, row + 1, head.limits.models_max)) {
+        core_row_clear(core, row);
+    }
     walk(core, read_run, &reader);
     if (reader.short_of || !pairs_read(core, &reader, head.pairs)) {
         return NULL;
     }
+    core->models_stale = true;
+    (void)core_models_wake_ns(core);
+    core_slots_derive(core);
     core_snapshot_layout(core);
     return core;
 }

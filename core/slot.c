@@ -3,6 +3,25 @@
  */
 #include "core/priv.h"
 
+void core_slots_derive(struct core *core)
+{
+    core->slots_filled = 0;
+    core->slots_shadowed = 0;
+    core->slots_wake_ns = CORE_NEVER;
+    for (uint32_t i = 0; i < core->limits.slots_max; i++) {
+        const struct core_slot *slot = &core->slots[i];
+        core->slots_filled |= slot->filled << i;
+        core->slots_shadowed |= slot->shadow << i;
+        if (slot->filled) {
+            int64_t wake = slot->tick_at_ns;
+            for (uint32_t k = 0; k < CORE_TIMERS; k++) {
+                wake = slot->timer_ns[k] < wake ? slot->timer_ns[k] : wake;
+            }
+            core->slots_wake_ns = wake < core->slots_wake_ns ? wake : core->slots_wake_ns;
+        }
+    }
+}
+
 static void slot_clear(struct core *core, uint32_t slot)
 {
     struct core_slot *s = &core->slots[slot];
@@ -22,9 +41,8 @@ static void slot_select(struct core *core, uint32_t slot)
     if (slot == core->s.selected) {
         return;
     }
-    struct core_rec_slot *rec = &core_emit_record(core, CORE_REC_SLOT)->u.slot;
-    rec->from = core->s.selected;
-    rec->to = slot;
+    core_emit_record(core, CORE_REC_SLOT)->u.slot =
+        (struct core_rec_slot){.from = core->s.selected, .to = slot};
     core->s.selected = slot;
     if (slot != CORE_NONE) {
         core->slots[slot].shadow = 0;
@@ -60,7 +78,7 @@ static void slot_empty(struct core *core, uint32_t slot, bool lost)
     slot_clear(core, slot);
 }
 
-int core_slot_change(struct core *core, const struct core_in_slot *in)
+static int change(struct core *core, const struct core_in_slot *in)
 {
     bool none = in->slot == SHUNT_NONE && in->change == CORE_SLOT_SELECT;
     if (!none && (in->slot >= core->limits.slots_max ||
@@ -71,6 +89,7 @@ int core_slot_change(struct core *core, const struct core_in_slot *in)
     case CORE_SLOT_FILL:
         slot_empty(core, in->slot, false);
         core->slots[in->slot].filled = 1;
+        core->slots_filled |= 1u << in->slot;
         if (core->s.configured) {
             core_notify_plain(core, CORE_HOOK_LAYOUT, 1u << in->slot, 0);
             core_notify_plain(core, CORE_HOOK_RESYNC, 1u << in->slot, 0);
@@ -98,6 +117,13 @@ int core_slot_change(struct core *core, const struct core_in_slot *in)
     return -EINVAL;
 }
 
+int core_slot_change(struct core *core, const struct core_in_slot *in)
+{
+    int error = change(core, in);
+    core_slots_derive(core);
+    return error;
+}
+
 int core_slot_timer(struct core *core, const struct core_in_timer *in)
 {
     if (in->slot >= core->limits.slots_max || !core->slots[in->slot].filled ||
@@ -107,11 +133,13 @@ int core_slot_timer(struct core *core, const struct core_in_timer *in)
     struct core_slot *slot = &core->slots[in->slot];
     if (in->id < CORE_TIMERS) {
         slot->timer_ns[in->id] = in->at_ns;
+        core_slots_derive(core);
         return 0;
     }
     bool off = in->at_ns <= 0 || in->at_ns >= CORE_NEVER - core->s.now_ns;
     slot->tick_ns = off ? 0 : in->at_ns;
     slot->tick_at_ns = off ? CORE_NEVER : core->s.now_ns + in->at_ns;
+    core_slots_derive(core);
     return 0;
 }
 
@@ -134,4 +162,5 @@ void core_slot_timers(struct core *core)
             }
         }
     }
+    core_slots_derive(core);
 }

@@ -236,6 +236,10 @@ static void cost_entry(struct core *core, uint32_t from, uint32_t to)
     const struct core_cost_cell *pair = core_pair_cell(core, from, to);
     size_t row = from == CORE_NONE ? core->s.model_count : from;
     size_t at = row * core->s.model_count + to;
+    if (pair->count > 0 &&
+        pair->count == core_blob_u64(&core->cost_blob, SHUNT_COL_COST_COUNT)[at]) {
+        return; /* measured, and nothing was since: parts no longer matter */
+    }
     core_cost_read(pair, &cost);
     if (cost.count == 0) {
         cost.mean_ns =

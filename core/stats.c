@@ -17,16 +17,22 @@ struct core_cost_cell *core_pair_cell(const struct core *core, uint32_t from, ui
     return &core->pairs[row * core->limits.models_max + core->models[to].cost_row];
 }
 
-void core_learn(struct core *core, struct core_cost_cell *cell, int64_t sample_ns, uint32_t model)
+void core_learn_part(struct core *core, uint32_t model, struct core_cost_cell *cell,
+                     int64_t sample_ns)
 {
     core_cost_add(cell, sample_ns);
     core_set_add(&core->snap_costs, model);
     core->s.costs_gen++;
     core_set_add(&core->snap_parts, model);
     core_touch_model(core, model);
-    if (core->s.guard.visit_cap_ns == 0) {
-        core_guard_values_update(core);
-    }
+    core_guard_learned(core, model);
+}
+
+void core_learn_pair(struct core *core, uint32_t from, uint32_t to, int64_t sample_ns)
+{
+    core_cost_add(core_pair_cell(core, from, to), sample_ns);
+    core_set_add(&core->snap_costs, to);
+    core->s.costs_gen++;
 }
 
 double core_switch_estimate_ns(const struct core *core, uint32_t from, uint32_t instance)

@@ -11,16 +11,6 @@ enum failure {
     FAIL_DEVICE = 2  /* the device left: its gap counts anew elsewhere */
 };
 
-bool core_switch_undone(const struct core_device *device)
-{
-    return device->sw.phase >= CORE_PHASE_PENDING && device->sw.phase <= CORE_PHASE_DRAINED;
-}
-
-bool core_switch_moving(const struct core_device *device)
-{
-    return device->sw.phase >= CORE_PHASE_OUT;
-}
-
 /* ------------------------------------------------------------------ victims */
 
 static void unmark(struct core *core, uint32_t device)
@@ -399,10 +389,8 @@ static void ended(struct core *core, uint32_t device, bool ok)
     struct core_device *d = &core->devices[device];
     struct shunt_switch_event event = event_of(core, device);
     core_notify_switch(core, ok ? CORE_HOOK_SWITCH_DONE : CORE_HOOK_SWITCH_FAILED, &event);
-    struct core_rec_switch *rec = &core_emit_record(core, CORE_REC_SWITCH)->u.change;
-    rec->event = event;
-    rec->ok = ok;
-    rec->slot = d->sw.slot;
+    core_emit_record(core, CORE_REC_SWITCH)->u.change =
+        (struct core_rec_switch){.event = event, .ok = ok, .slot = d->sw.slot};
     d->share_credit_ns -= event.out_ns + event.memory_ns + event.in_ns + event.probe_ns;
     if (d->sw.target != CORE_NONE) {
         struct core_model *m = &core->models[core->instances[d->sw.target].model];
@@ -610,10 +598,8 @@ static void begin_out(struct core *core, uint32_t device)
         }
     }
     if (sw->victim_count == 1) {
-        core_learn(
-            core,
-            &core->costs[core->models[core->instances[sw->victim_first].model].cost_row].drain,
-            sw->drain_ns, core->instances[sw->victim_first].model);
+        uint32_t from = core->instances[sw->victim_first].model;
+        core_learn_part(core, from, &core->costs[core->models[from].cost_row].drain, sw->drain_ns);
     }
     struct shunt_switch_event event = event_of(core, device);
     core_notify_switch(core, CORE_HOOK_SWITCH_START, &event);
@@ -812,8 +798,8 @@ static void out_ended(struct core *core, uint32_t instance, const struct core_in
     }
     core_instance_event(core, instance, CORE_EV_REST);
     if (in->ok && was_resident) {
-        core_learn(core, &core->costs[core->models[at->model].cost_row].out[at->tier], took_ns,
-                   at->model);
+        core_learn_part(core, at->model,
+                        &core->costs[core->models[at->model].cost_row].out[at->tier], took_ns);
     }
     if (instance == sw->victim_first) {
         sw->victim_reached = at->tier;
@@ -855,12 +841,12 @@ static void probe_ok(struct core *core, uint32_t device, int64_t took_ns)
     struct core_instance *in = &core->instances[sw->target];
     struct core_model *m = &core->models[in->model];
     int64_t in_ns = in->in_ns + took_ns;
-    core_learn(core, &core->costs[m->cost_row].in[sw->in_tier], in_ns, in->model);
+    core_learn_part(core, in->model, &core->costs[m->cost_row].in[sw->in_tier], in_ns);
     /* A victim may have been removed by a reload since it left. */
     bool known = sw->victim_count == 0 || sw->victim_first != CORE_NONE;
     if (known && sw->victim_count <= 1 && sw->out_cost_ns >= 0) {
         uint32_t from = sw->victim_count == 0 ? CORE_NONE : core->instances[sw->victim_first].model;
-        core_learn(core, core_pair_cell(core, from, in->model), sw->out_cost_ns + in_ns, in->model);
+        core_learn_pair(core, from, in->model, sw->out_cost_ns + in_ns);
     }
     in->failures = 0;
     core_instance_event(core, sw->target, CORE_EV_PROBE_OK);

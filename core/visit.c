@@ -12,10 +12,8 @@ void core_visit_begin(struct core *core, uint32_t instance, const struct core_vi
     assert(in->state == SHUNT_INSTANCE_RESIDENT && d->up);
     int64_t now = core->s.now_ns;
     struct core_rec_visit *rec = &core_emit_record(core, CORE_REC_VISIT)->u.visit;
-    rec->device = in->device;
-    rec->instance = instance;
-    rec->model = in->model;
-    rec->cause = plan->cause;
+    *rec = (struct core_rec_visit){
+        .device = in->device, .instance = instance, .model = in->model, .cause = plan->cause};
     if (m->waiting) {
         struct core_bounds bounds;
         rec->gap_ns = now - m->gap_since_ns;
