@@ -21,6 +21,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 enum {
     ARRIVALS_MODELS_MAX = 256,
@@ -226,6 +227,9 @@ struct yaml_node;
  */
 int arrivals_load(struct arrivals_spec *spec, struct yaml *yaml, struct yaml_node *list,
                   const char *folder, const char *traces);
+
+/* The manual of that list in Markdown, from the table that reads it. */
+void arrivals_print_manual(FILE *out);
 
 struct arrivals;
 

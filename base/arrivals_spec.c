@@ -98,7 +98,7 @@ int arrivals_source_add(struct arrivals_spec *spec, enum arrivals_kind kind,
     }
     spec->sources = grown;
     struct arrivals_source *source = &grown[spec->sources_len++];
-    *source = (struct arrivals_source){.kind = kind, .model = -1, .stretch = 1};
+    *source = (struct arrivals_source){.kind = kind, .model = -1, .stretch = 1, .period_s = 86400};
     *ret_source = source;
     return 0;
 }

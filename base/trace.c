@@ -112,11 +112,6 @@ const struct trace_format *trace_format_find(const char *name)
     return NULL;
 }
 
-const char *trace_format_name(size_t i)
-{
-    return i < FORMATS ? formats[i].name : NULL;
-}
-
 const char *trace_format_names(void)
 {
     return "azure-llm-2023, azure-llm-2024, gentd26, mooncake, burstgpt, azure-functions-2021, "

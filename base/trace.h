@@ -82,8 +82,6 @@ struct trace_reader;
 const struct trace_format *trace_format_find(const char *name);
 /* The names of all built-in formats with commas between them, for messages and help. */
 const char *trace_format_names(void);
-/* The i-th built-in format's name, or NULL past the end. */
-const char *trace_format_name(size_t i);
 
 /*
  * Sets one KEY of a generic mapping: time_s, time_ms, time (a date and time), end_time_s,

@@ -266,7 +266,7 @@ static int add_trace(struct command *c, const char *text, const char *model)
     struct arrivals_source *source;
     if (!format) {
         return verb_usage("replay", "there is no trace format \"%s\" (known: %s; or --map)",
-                          c->format, trace_format_name(0));
+                          c->format, trace_format_names());
     }
     int rc = arrivals_source_add(&c->r->spec, ARRIVALS_TRACE, &source);
     if (rc) {
@@ -437,6 +437,10 @@ static int prepare(struct command *c)
         if (arrivals_endless(&r->spec.sources[i]) && c->requests_max == 0 && c->horizon_s <= 0) {
             return verb_usage("replay", "drawn arrivals have no end: say requests or horizon_s");
         }
+    }
+    if (arrivals_closed(&r->spec)) {
+        return verb_usage("replay", "sessions wait for their answers, but a replay sends by the "
+                                    "clock alone: leave them out");
     }
     if (arrivals_create(&r->arrivals, &r->spec, &options, err, sizeof err)) {
         return input_error(err);

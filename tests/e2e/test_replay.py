@@ -185,7 +185,7 @@ def test_bad_input():
         endless = pathlib.Path(folder) / "e.yaml"
         endless.write_text("arrivals: [{kind: poisson, model: m, rate_per_s: 1}]\n")
         unknown = pathlib.Path(folder) / "u.yaml"
-        unknown.write_text("arrivals:\n- {kind: weibull, model: m}\n")
+        unknown.write_text("arrivals:\n- {kind: zipf, model: m}\n")
         target = ("--target", "http://127.0.0.1:1")
         for arguments, words in (
                 (("none.csv", "--model", "m", *target), "No such file"),

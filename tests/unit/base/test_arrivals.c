@@ -508,8 +508,8 @@ static void test_yaml_errors(void **state)
     } cases[] = {
         {"arrivals: []", "a list of one or more sources"},
         {"arrivals: [{model: a}]", "`kind` is missing"},
-        {"arrivals:\n- {kind: weibull, model: a}", "s.yaml:2:"},
-        {"arrivals:\n- {kind: weibull, model: a}", "the kind \"weibull\" is not supported"},
+        {"arrivals:\n- {kind: zipf, model: a}", "s.yaml:2:"},
+        {"arrivals:\n- {kind: zipf, model: a}", "there is no kind \"zipf\""},
         {"arrivals: [{kind: poisson, model: a}]", "`rate_per_s` is missing"},
         {"arrivals: [{kind: poisson, rate_per_s: 1}]", "`model` is missing"},
         {"arrivals: [{kind: poisson, model: a, rate_per_s: 1, burst: 2}]", "burst"},
