@@ -4,6 +4,7 @@
 #include "sim/runs_priv.h"
 
 #include "base/fail.h"
+#include "core/core.h"
 
 #include <assert.h>
 #include <errno.h>

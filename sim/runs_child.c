@@ -7,15 +7,13 @@
 #include "sim/sim.h"
 
 #include <errno.h>
-#include <math.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
-
-enum { ERROR_MAX = SIM_ERROR_MAX > SCENARIO_ERROR_MAX ? SIM_ERROR_MAX : SCENARIO_ERROR_MAX };
 
 static bool write_all(int fd, const void *bytes, size_t size)
 {
@@ -103,7 +101,7 @@ static int simulate(const struct runs_plan *plan, uint32_t run, int fd, char **r
 _Noreturn void runs_child(const struct runs_plan *plan, uint32_t run, int fd)
 {
     const struct rlimit no_core = {0, 0};
-    char err[ERROR_MAX] = "", *text = NULL;
+    char err[RUNS_ERROR_MAX] = "", *text = NULL;
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)setrlimit(RLIMIT_CORE, &no_core);
     int rc = simulate(plan, run, fd, &text, err, sizeof(err));
