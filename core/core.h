@@ -59,8 +59,8 @@ size_t core_size(const struct core_limits *limits);
 /*
  * Makes a core in `memory` (core_size(limits) bytes, aligned to 64, owned by the caller and used
  * until it is given up; there is nothing to free). The tables of requests and actions are not
- * touched before they are needed: pages of generous limits cost nothing while they are not. `seed` keys every random number of the core.
- * NULL if a limit is out of range or `size` too small.
+ * touched before they are needed: pages of generous limits cost nothing while they are not. `seed`
+ * keys every random number of the core. NULL if a limit is out of range or `size` too small.
  */
 struct core *core_init(void *memory, size_t size, const struct core_limits *limits, uint64_t seed);
 

@@ -215,9 +215,8 @@ void core_step_cancel(struct core *core, uint32_t instance)
         .deadline_ns = in->step_deadline_ns,
         .attempt = in->step_attempt,
         .background = in->step_background,
-        .target = in->step_background || in->step_orphan
-                      ? CORE_NONE
-                      : core->devices[in->device].sw.target,
+        .target = in->step_background || in->step_orphan ? CORE_NONE
+                                                         : core->devices[in->device].sw.target,
     };
 }
 

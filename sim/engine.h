@@ -34,7 +34,8 @@ void sim_engine_destroy(struct sim_engine *engine); /* accepts NULL */
 
 /*
  * A request is dispatched at t_ns. Times never go back, and everything that ended before t_ns must
- * have been taken. BATCH: its prefill begins at the first boundary of a step at or after t_ns. -ENOMEM: nothing has changed.
+ * have been taken. BATCH: its prefill begins at the first boundary of a step at or after t_ns.
+ * -ENOMEM: nothing has changed.
  */
 int sim_engine_add(struct sim_engine *engine, const struct sim_engine_job *job, int64_t t_ns);
 

@@ -85,8 +85,7 @@ static int ring_reserve(struct batch *batch)
 
 int batch_add(struct batch *batch, const struct sim_engine_job *job, int64_t t_ns)
 {
-    if (ring_reserve(batch) != 0 ||
-        engine_heap_reserve(&batch->decoding, batch->count + 1) != 0) {
+    if (ring_reserve(batch) != 0 || engine_heap_reserve(&batch->decoding, batch->count + 1) != 0) {
         return -ENOMEM;
     }
     if (batch->decoding.count == 0 && batch->count == 0) {
@@ -168,20 +167,18 @@ int64_t batch_next_ns(const struct batch *batch)
         return instant_of(batch->boundary_ps + steps_ps(batch, steps_left(batch)));
     }
     return batch->count > 0
-               ? instant_of(batch->boundary_ps +
-                            prefill_ps(batch, &batch->waiting[batch->first]))
+               ? instant_of(batch->boundary_ps + prefill_ps(batch, &batch->waiting[batch->first]))
                : INT64_MAX;
 }
 
 static void prefilled(struct batch *batch, uint32_t *ret_request)
 {
     const struct batch_entry entry = waiting_pop(batch);
-    const struct engine_member member = {
-        .finish = batch->steps + (uint64_t)entry.output_tokens - 1,
-        .seq = entry.seq,
-        .joined = batch->steps,
-        .context = entry.input_tokens + 1,
-        .request = entry.request};
+    const struct engine_member member = {.finish = batch->steps + (uint64_t)entry.output_tokens - 1,
+                                         .seq = entry.seq,
+                                         .joined = batch->steps,
+                                         .context = entry.input_tokens + 1,
+                                         .request = entry.request};
     batch->boundary_ps += prefill_ps(batch, &entry);
     batch->contexts += member.context;
     engine_heap_push(&batch->decoding, &member);

@@ -45,8 +45,8 @@ struct batch_entry {
 struct batch {
     int64_t p0_ps, p1_ps, d0_ps, d1_ps, d2_ps;
     sim_int128 boundary_ps;
-    uint64_t steps;       /* decode steps done at the boundary */
-    sim_int128 contexts;  /* tokens of all members at the boundary */
+    uint64_t steps;      /* decode steps done at the boundary */
+    sim_int128 contexts; /* tokens of all members at the boundary */
     struct engine_heap decoding;
     struct batch_entry *waiting; /* for prefill: a ring */
     size_t first, count, room;
@@ -55,9 +55,9 @@ struct batch {
 
 /* Processor sharing. Work in units of 2^-32 ns. */
 struct sharing {
-    uint64_t rate;      /* units of work in a nanosecond */
-    int64_t at_ns;      /* when `work` held */
-    sim_uint128 work;   /* that each member has been given since the engine was empty */
+    uint64_t rate;    /* units of work in a nanosecond */
+    int64_t at_ns;    /* when `work` held */
+    sim_uint128 work; /* that each member has been given since the engine was empty */
     struct engine_heap members;
     uint64_t seq;
 };

@@ -27,9 +27,8 @@ int sharing_add(struct sharing *sharing, const struct sim_engine_job *job, int64
     }
     bring_forward(sharing, t_ns);
     uint64_t service = job->service_ns > 0 ? (uint64_t)job->service_ns : 0;
-    const struct engine_member member = {.finish = sharing->work + service * UNITS,
-                                         .seq = sharing->seq++,
-                                         .request = job->request};
+    const struct engine_member member = {
+        .finish = sharing->work + service * UNITS, .seq = sharing->seq++, .request = job->request};
     engine_heap_push(&sharing->members, &member);
     return 0;
 }

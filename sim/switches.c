@@ -201,14 +201,14 @@ void switches_begin(struct switches *switches, const struct switches_step *step,
     }
     uint64_t k = switches->times[move]++;
     if (switches->law.kind != DIST_NONE && ns > 0) {
-        ns = scaled(ns, dist_sample(&switches->law, switches->seed, stream_of(STREAM_TIME, move), k));
+        ns = scaled(ns,
+                    dist_sample(&switches->law, switches->seed, stream_of(STREAM_TIME, move), k));
     }
     if (ns > 0 && chance(switches, STREAM_LATE, move, k, costs->late_probability)) {
         ns = scaled(ns, costs->late_factor);
     }
     ret_outcome->duration_ns = ns;
-    ret_outcome->ok =
-        !loads || !chance(switches, STREAM_FAIL, move, k, costs->fail_probability);
+    ret_outcome->ok = !loads || !chance(switches, STREAM_FAIL, move, k, costs->fail_probability);
 }
 
 void switches_moved_out(struct switches *switches, uint32_t model)
