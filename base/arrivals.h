@@ -231,6 +231,14 @@ int arrivals_load(struct arrivals_spec *spec, struct yaml *yaml, struct yaml_nod
 /* The manual of that list in Markdown, from the table that reads it. */
 void arrivals_print_manual(FILE *out);
 
+/*
+ * One distribution, the value of KEY in MAP, in the words of a source: a number, or {dist: ...}.
+ * DIST_NONE without that key. -EINVAL with yaml_error(), -ENOMEM; *ret_points is memory of it, also
+ * after an error, for the caller to free().
+ */
+int arrivals_load_dist(struct yaml *yaml, struct yaml_node *map, const char *key,
+                       struct dist *ret_dist, struct dist_point **ret_points);
+
 struct arrivals;
 
 struct arrivals_options {

@@ -836,3 +836,13 @@ void arrivals_print_manual(FILE *out)
              "sigma}` or `cv`, `{dist: gamma, mean, cv}`, `{dist: weibull, mean, cv}` or `shape`, "
              "`{dist: empirical, values: [...]}` or `quantiles: [[p, value], ...]`.\n");
 }
+
+int arrivals_load_dist(struct yaml *yaml, struct yaml_node *map, const char *key,
+                       struct dist *ret_dist, struct dist_point **ret_points)
+{
+    struct loader l = {.yaml = yaml};
+    *ret_dist = (struct dist){.kind = DIST_NONE};
+    *ret_points = NULL;
+    struct yaml_node *node = yaml_get(map, key);
+    return node ? read_dist(&l, node, key, ret_dist, ret_points) : 0;
+}

@@ -78,10 +78,11 @@ struct scenario_switch {
      * their times; one onto an empty device from_empty_ns[to]; a move out for nobody, from an
      * operator or an idle_unload, to_empty_ns[from]. The diagonal is 0. */
     const int64_t *matrix_ns;
-    const int64_t *from_empty_ns;
+    const int64_t *from_empty_ns; /* MODEL: zeros, as to_empty_ns and matrix_ns */
     const int64_t *to_empty_ns;
-    /* MODEL: [model * SHUNT_TIER_COUNT + tier]: out to that tier, in from that tier. -1: the model
-     * has no such edge. */
+    /* [model * SHUNT_TIER_COUNT + tier]: out to that tier, in from that tier. -1: MODEL has no such
+     * edge; with MATRIX the times above hold for it. What is there with MATRIX holds instead of
+     * them: an in-step from a colder tier than the model's first, an out-step to one. */
     const int64_t *out_ns;
     const int64_t *in_ns;
     const int64_t *probe_ns; /* [model] */
@@ -183,6 +184,17 @@ int scenario_from_config(const char *path, const char *arrivals, const char *tra
 
 /* Accepts NULL. */
 void scenario_free(struct scenario *scenario);
+
+struct layout;
+
+/*
+ * The core's configuration for a scenario, by base/layout.h: with the scenario's edges and tiers at
+ * the start, without the guard where that is off, and with a recheck as early as a policy likes.
+ * Models, devices and instances have the numbers they have in the layout. For layout_destroy();
+ * errors of layout_create().
+ */
+int scenario_layout(const struct scenario *scenario, struct layout **ret_layout, char *err,
+                    size_t err_size);
 
 /* Number of models and devices, and the name of a model. */
 uint32_t scenario_models(const struct scenario *scenario);
