@@ -122,7 +122,7 @@ struct opt_bounds {
 struct opt_lagrange_options {
     size_t block_jobs; /* jobs that are solved together; 0: 200 */
     size_t slots;      /* of time in a block; 0: 6000 */
-    size_t rounds;     /* of the search for prices; 0: 200 */
+    size_t rounds;     /* of the search for prices; 0: 100 */
 };
 
 /*

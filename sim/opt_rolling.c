@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WINDOW_STATES_MAX = 1 << 16 };
+enum { WINDOW_STATES_MAX = 1 << 18 };
 
 struct roller {
     const struct opt *opt;
