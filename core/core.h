@@ -58,8 +58,9 @@ size_t core_size(const struct core_limits *limits);
 
 /*
  * Makes a core in `memory` (core_size(limits) bytes, aligned to 64, owned by the caller and used
- * until it is given up; there is nothing to free). `seed` keys every random number of the core.
- * NULL if a limit is out of range or `size` too small.
+ * until it is given up; there is nothing to free). The tables of requests and actions are not
+ * touched before they are needed: pages of generous limits cost nothing while they are not. `seed`
+ * keys every random number of the core. NULL if a limit is out of range or `size` too small.
  */
 struct core *core_init(void *memory, size_t size, const struct core_limits *limits, uint64_t seed);
 
@@ -414,6 +415,8 @@ struct core_act_step {
     int64_t deadline_ns; /* absolute: the switch's limit */
     uint32_t attempt;    /* 0, 1, ... */
     uint32_t background; /* 1: prefetch or demotion, no request waits for it */
+    uint32_t target;     /* instance that the switch brings in; CORE_NONE: none, or background */
+    uint32_t reserved;
 };
 
 struct core_act_ask {
@@ -693,6 +696,10 @@ void core_cost_pair(const struct core *core, uint32_t from, uint32_t to, struct 
  * and variance. */
 int core_cost_seed(struct core *core, uint32_t model, uint32_t tier, uint32_t part,
                    const struct core_cost *prior);
+
+/* The same for a measured pair; from = CORE_NONE: the empty device. */
+int core_cost_seed_pair(struct core *core, uint32_t from, uint32_t to,
+                        const struct core_cost *prior);
 
 /* An instance for people and drivers. */
 struct core_instance_view {

@@ -150,10 +150,13 @@ double core_log(double x)
     double z = s * s;
     /* log(1+f) = 2 artanh(s) = f - f^2/2 + s (f^2/2 + R), R = 2 (z/3 + z^2/5 + ...): written so
      * that the large term f is added last and unrounded. */
-    double sum = 0;
-    for (int i = 12; i >= 1; i--) {
-        sum = sum * z + 2.0 / (double)(2 * i + 1);
-    }
+    static const double c[] = {2.0 / 3,  2.0 / 5,  2.0 / 7,  2.0 / 9,  2.0 / 11, 2.0 / 13,
+                               2.0 / 15, 2.0 / 17, 2.0 / 19, 2.0 / 21, 2.0 / 23, 2.0 / 25};
+    /* Even and odd powers apart: two short chains of operations instead of one long one. */
+    double w = z * z;
+    double even = ((((c[10] * w + c[8]) * w + c[6]) * w + c[4]) * w + c[2]) * w + c[0];
+    double odd = ((((c[11] * w + c[9]) * w + c[7]) * w + c[5]) * w + c[3]) * w + c[1];
+    double sum = even + z * odd;
     double r = z * sum;
     double half_square = 0.5 * f * f;
     double low = s * (half_square + r) + (double)k * LN2_LO;

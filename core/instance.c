@@ -198,6 +198,7 @@ void core_step_begin(struct core *core, uint32_t instance, uint32_t step, uint32
         .deadline_ns = deadline_ns,
         .attempt = attempt,
         .background = background,
+        .target = background ? CORE_NONE : core->devices[in->device].sw.target,
     };
 }
 
@@ -214,6 +215,8 @@ void core_step_cancel(struct core *core, uint32_t instance)
         .deadline_ns = in->step_deadline_ns,
         .attempt = in->step_attempt,
         .background = in->step_background,
+        .target = in->step_background || in->step_orphan ? CORE_NONE
+                                                         : core->devices[in->device].sw.target,
     };
 }
 

@@ -83,6 +83,17 @@ void core_cost_pair(const struct core *core, uint32_t from, uint32_t to, struct 
     core_cost_read(valid ? core_pair_cell(core, from, to) : &none, ret);
 }
 
+static void seed(struct core *core, struct core_cost_cell *cell, uint32_t model,
+                 const struct core_cost *prior)
+{
+    core_cost_load(cell, prior);
+    core_set_add(&core->snap_costs, model);
+    core->s.costs_gen++;
+    core_set_add(&core->snap_parts, model);
+    core_guard_values_update(core);
+    core_settle(core);
+}
+
 int core_cost_seed(struct core *core, uint32_t model, uint32_t tier, uint32_t part,
                    const struct core_cost *prior)
 {
@@ -95,12 +106,18 @@ int core_cost_seed(struct core *core, uint32_t model, uint32_t tier, uint32_t pa
     struct core_cost_cell *cell = part == CORE_COST_OUT  ? &costs->out[tier]
                                   : part == CORE_COST_IN ? &costs->in[tier]
                                                          : &costs->drain;
-    core_cost_load(cell, prior);
-    core_set_add(&core->snap_costs, model);
-    core->s.costs_gen++;
-    core_set_add(&core->snap_parts, model);
-    core_guard_values_update(core);
-    core_settle(core);
+    seed(core, cell, model, prior);
+    return 0;
+}
+
+int core_cost_seed_pair(struct core *core, uint32_t from, uint32_t to,
+                        const struct core_cost *prior)
+{
+    if (to >= core->s.model_count || (from >= core->s.model_count && from != CORE_NONE) ||
+        from == to || (prior->count > 0 && !(prior->mean_ns >= 0.0))) {
+        return -EINVAL;
+    }
+    seed(core, core_pair_cell(core, from, to), to, prior);
     return 0;
 }
 

@@ -51,9 +51,17 @@ need_packages() {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing >/dev/null
 }
 
+# want_packages PACKAGE...: installs those that are missing if it can; says so if it cannot.
+want_packages() {
+    if ! (need_packages "$@") 2>/dev/null; then
+        printf 'could not install: %s; tests that use them will be skipped\n' "$*"
+    fi
+}
+
 packages_build="gcc libc6-dev cmake ninja-build pkg-config libevent-dev libconfig-dev libyaml-dev
     libjansson-dev libzstd-dev zlib1g-dev libxxhash-dev libsodium-dev"
 packages_test="libcmocka-dev clang libclang-rt-14-dev clang-format python3 binutils zstd nginx-light"
+packages_wanted="chromium"
 
 # build PRESET [TARGET...]: configures once, builds; quiet unless it fails.
 build() {

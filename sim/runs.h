@@ -18,13 +18,14 @@ struct runs_options {
     const struct scenario *const *scenarios;
     uint32_t scenario_count;
     const struct policy_refs *policies;
-    const char *policy_dir; /* where NAME is NAME.so */
+    const char *policy_dir; /* where NAME is NAME.so; "auto": beside the program */
     const char *command;    /* for the results; may be NULL */
     const char *version;
     uint64_t seed_first;
     uint32_t seed_count;
     uint32_t jobs;       /* processes at a time; 0: as many as there are cores */
     bool series;         /* with what a report draws: sim/series.h */
+    bool checked;        /* as in struct sim_options */
     int64_t timeout_ns;  /* of real time for one run; 0: none */
     const char *journal; /* a folder for the journal of the only run; NULL: none */
     /* As runs go on: `done` of `total` runs, those that are running in part. */
@@ -35,7 +36,12 @@ struct runs_options {
 /*
  * Runs them all. *ret_results is an array of result_json objects: scenarios outermost, then
  * policies, then seeds. Negative errno with one line in `err` at the first run (in that order)
- * that failed: a policy that cannot be loaded or misbehaved, a broken trace; no partial result.
+ * that failed; no partial result:
+ *   -ELOOP, -EPROTO, -EIO  the policy misbehaved: as in sim/sim.h
+ *   -EFAULT                it crashed
+ *   -ETIME                 the time limit
+ *   -ENOMEM                memory, or processes, ran out
+ *   others                 what was given is wrong: a policy or its parameters, a trace
  */
 int runs_execute(const struct runs_options *options, json_t **ret_results, char *err,
                  size_t err_size);

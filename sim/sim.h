@@ -46,7 +46,8 @@ struct sim_request {
 /* Watches a run: for reports, journals, tests. Every member is optional. */
 struct sim_observer {
     void *ctx;
-    /* Before an input is applied, and after a configuration was. */
+    /* Before an input is applied; once with NULL when the core has its configuration, before any
+     * input (then sim_create has not returned yet). */
     void (*input)(void *ctx, struct sim *sim, const struct core_input *input);
     /* Every action of the core but ASK and NOTIFY; `request` for those about one, else NULL. */
     void (*action)(void *ctx, struct sim *sim, const struct core_action *action,
@@ -75,6 +76,7 @@ struct sim_options {
     const struct scenario *scenario; /* outlives the run */
     struct sim_policy policy;
     uint64_t seed;
+    uint64_t arrivals; /* as sim_count_arrivals says for this seed; 0: not counted yet */
     const struct sim_change *changes; /* by time */
     uint32_t change_count;
     const struct sim_observer *observers;
@@ -88,6 +90,13 @@ struct sim_options {
 
 /* -EINVAL, -ENOMEM, -EIO (the policy's create or models_changed) with one line in `err`. */
 int sim_create(const struct sim_options *options, struct sim **ret_sim, char *err, size_t err_size);
+
+/*
+ * How many requests will come, for runs that share it: at once where it is known, else by reading
+ * the traces once. 0 if that depends on the run (sessions). The errors of a trace.
+ */
+int sim_count_arrivals(const struct scenario *scenario, uint64_t seed, uint64_t *ret_count,
+                       char *err, size_t err_size);
 
 /*
  * Runs to the end: no arrival is left and everything accepted has ended. -ELOOP: the policy
