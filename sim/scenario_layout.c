@@ -8,15 +8,21 @@
 #define NO_LIMIT_NS (INT64_MAX / 4)
 
 /* Tiers of a model in a scenario: those it names, and stopped, which an engine that was lost is in.
- * What is staged is in the host's memory alone, so that it can be fetched there ahead of time. */
-static void edges_of(const struct config_model *model, struct layout_edges *ret)
+ * Where costs are those of models, one that holds nothing on the device can be fetched to ahead of
+ * time; a matrix says nothing of that. */
+static void edges_of(const struct scenario *scenario, const struct config_model *model,
+                     struct layout_edges *ret)
 {
-    uint32_t tiers = 1u << SHUNT_TIER_STOPPED;
+    *ret = (struct layout_edges){.tiers = 1u << SHUNT_TIER_STOPPED};
     for (uint32_t i = 0; i < model->tiers.count; i++) {
-        tiers |= 1u << model->tiers.tier[i];
+        uint32_t tier = model->tiers.tier[i];
+        ret->tiers |= 1u << tier;
+        if (scenario->switching.kind == SCENARIO_COST_MODEL && tier != SHUNT_TIER_STOPPED &&
+            model->memory.bytes[tier] == 0) {
+            ret->edges_prefetch |= 1u << tier;
+        }
     }
-    *ret = (struct layout_edges){
-        .tiers = tiers, .edges_in = tiers, .edges_prefetch = tiers & 1u << SHUNT_TIER_STAGED};
+    ret->edges_in = ret->tiers;
 }
 
 static void unguarded(struct core_guard_config *guard)
@@ -41,7 +47,7 @@ int scenario_layout(const struct scenario *scenario, struct layout **ret_layout,
         const struct layout_instance *instance = &layout->instances[i];
         if (!scenario->memo->of_host) {
             struct layout_edges edges;
-            edges_of(layout->models[instance->model], &edges);
+            edges_of(scenario, layout->models[instance->model], &edges);
             layout_set_edges(layout, i, &edges);
         }
         layout_set_tier(layout, i,

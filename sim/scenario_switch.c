@@ -179,7 +179,11 @@ static int by_matrix(struct scenario_reader *reader, struct yaml_node *map, stru
 static void spread(struct scenario_reader *reader, struct tables *t, uint32_t m, int64_t out_ns,
                    int64_t in_ns)
 {
-    uint32_t first = first_tier(reader, m);
+    const struct config_tiers *tiers = &reader->scenario->config->models[m].tiers;
+    uint32_t first = first_tier(reader, m), wanted = 1u << SHUNT_TIER_STOPPED;
+    for (uint32_t i = 0; i < tiers->count; i++) {
+        wanted |= 1u << tiers->tier[i];
+    }
     if (in_ns < 0) {
         out_ns = t->tier_out_ns[first];
         in_ns = t->tier_in_ns[first];
@@ -187,6 +191,9 @@ static void spread(struct scenario_reader *reader, struct tables *t, uint32_t m,
     for (uint32_t tier = 0; tier < SHUNT_TIER_RESIDENT; tier++) {
         size_t at = (size_t)m * SHUNT_TIER_COUNT + tier;
         bool said = tier != first && t->tier_in_ns[tier] >= 0;
+        if (!(wanted >> tier & 1)) {
+            continue;
+        }
         t->out_ns[at] = said ? t->tier_out_ns[tier] : out_ns;
         t->in_ns[at] = said ? t->tier_in_ns[tier] : in_ns;
     }

@@ -136,22 +136,6 @@ static uint32_t pair_from(const struct switches *switches, const struct switches
     return from;
 }
 
-static int64_t matrix_ns(const struct switches *switches, const struct switches_step *step,
-                         size_t *ret_move)
-{
-    const struct scenario_switch *costs = switches->costs;
-    if (step->step == CORE_STEP_IN && step->to_tier == SHUNT_TIER_RESIDENT) {
-        uint32_t from = pair_from(switches, step);
-        *ret_move = pair_move(switches, from, step->model);
-        return from == CORE_NONE ? costs->from_empty_ns[step->model]
-                                 : costs->matrix_ns[(size_t)from * switches->models + step->model];
-    }
-    if (step->step == CORE_STEP_OUT && step->from_tier == SHUNT_TIER_RESIDENT && step->for_nobody) {
-        return costs->to_empty_ns[step->model];
-    }
-    return 0;
-}
-
 static int64_t model_ns(const struct switches *switches, const struct switches_step *step)
 {
     const struct scenario_switch *costs = switches->costs;
@@ -165,6 +149,35 @@ static int64_t model_ns(const struct switches *switches, const struct switches_s
     }
     return at_least_none(edge_ns(costs->out_ns, model, step->to_tier) -
                          edge_ns(costs->out_ns, model, step->from_tier));
+}
+
+/* Whether a matrix leaves a step to the tiers: to or from one that is colder than the first. */
+static bool is_colder(const struct scenario_switch *costs, const struct switches_step *step)
+{
+    bool in = step->step == CORE_STEP_IN;
+    uint32_t tier = in ? step->from_tier : step->to_tier;
+    const int64_t *edges = in ? costs->in_ns : costs->out_ns;
+    return step->step != CORE_STEP_PROBE && edges && tier < SHUNT_TIER_RESIDENT &&
+           edges[(size_t)step->model * SHUNT_TIER_COUNT + tier] >= 0;
+}
+
+static int64_t matrix_ns(const struct switches *switches, const struct switches_step *step,
+                         size_t *ret_move)
+{
+    const struct scenario_switch *costs = switches->costs;
+    if (is_colder(costs, step)) {
+        return model_ns(switches, step);
+    }
+    if (step->step == CORE_STEP_IN && step->to_tier == SHUNT_TIER_RESIDENT) {
+        uint32_t from = pair_from(switches, step);
+        *ret_move = pair_move(switches, from, step->model);
+        return from == CORE_NONE ? costs->from_empty_ns[step->model]
+                                 : costs->matrix_ns[(size_t)from * switches->models + step->model];
+    }
+    if (step->step == CORE_STEP_OUT && step->from_tier == SHUNT_TIER_RESIDENT && step->for_nobody) {
+        return costs->to_empty_ns[step->model];
+    }
+    return 0;
 }
 
 /* ------------------------------------------------------------------ draws */

@@ -232,48 +232,6 @@ int sim_count_arrivals(const struct scenario *scenario, uint64_t seed, uint64_t 
 
 /* ------------------------------------------------------------------ making a run */
 
-/* Tiers and ways of an instance as the scenario's costs have them. */
-static void set_edges(struct sim *sim, uint32_t instance)
-{
-    const struct scenario_switch *costs = &sim->scenario->switching;
-    struct core_instance_config *config = &sim->layout->core_instances[instance];
-    if (costs->kind != SCENARIO_COST_MODEL) {
-        config->edges_prefetch = 0;
-        return;
-    }
-    struct layout_edges edges = {0};
-    size_t row = (size_t)sim->layout->instances[instance].model * SHUNT_TIER_COUNT;
-    for (uint32_t tier = 0; tier < SHUNT_TIER_RESIDENT; tier++) {
-        bool back = costs->in_ns && costs->in_ns[row + tier] >= 0;
-        edges.edges_in |= (uint32_t)back << tier;
-        edges.tiers |= (uint32_t)back << tier;
-        bool weightless = config->device_bytes[tier] == 0 && tier > SHUNT_TIER_STOPPED;
-        edges.edges_prefetch |= (uint32_t)(back && weightless) << tier;
-    }
-    layout_set_edges(sim->layout, instance, &edges);
-}
-
-static int make_layout(struct sim *sim)
-{
-    const struct scenario *scenario = sim->scenario;
-    int rc = layout_create(scenario->config, 0, &sim->layout, sim->text, sizeof sim->text);
-    if (rc) {
-        return rc;
-    }
-    struct layout *layout = sim->layout;
-    if (scenario->guard_off) {
-        layout->core.guard.enabled = 0;
-    }
-    for (uint32_t i = 0; i < layout->instance_count; i++) {
-        const struct layout_instance *in = &layout->instances[i];
-        set_edges(sim, i);
-        layout_set_tier(
-            layout, i,
-            scenario->initial_tier[(size_t)in->model * layout->device_count + in->device]);
-    }
-    return 0;
-}
-
 static int make_core(struct sim *sim)
 {
     struct core_limits limits;
@@ -371,7 +329,7 @@ static int make_figures(struct sim *sim)
 static int make(struct sim *sim)
 {
     const struct scenario *scenario = sim->scenario;
-    int rc = make_layout(sim);
+    int rc = scenario_layout(sim->scenario, &sim->layout, sim->text, sizeof sim->text);
     rc = rc ? rc : make_tables(sim);
     rc = rc ? rc : switches_create(scenario, sim->options.seed, &sim->switches);
     rc = rc ? rc : make_core(sim);
