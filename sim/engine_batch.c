@@ -88,9 +88,8 @@ int batch_add(struct batch *batch, const struct sim_engine_job *job, int64_t t_n
     if (ring_reserve(batch) != 0 || engine_heap_reserve(&batch->decoding, batch->count + 1) != 0) {
         return -ENOMEM;
     }
-    if (batch->decoding.count == 0 && batch->count == 0) {
-        sim_int128 now_ps = (sim_int128)t_ns * 1000;
-        batch->boundary_ps = now_ps > batch->boundary_ps ? now_ps : batch->boundary_ps;
+    if (batch->decoding.count == 0 && batch->count == 0 && instant_of(batch->boundary_ps) < t_ns) {
+        batch->boundary_ps = (sim_int128)t_ns * 1000; /* it was idle */
     }
     bring_forward(batch, t_ns);
     batch->waiting[(batch->first + batch->count++) % batch->room] =

@@ -70,9 +70,12 @@ bool sharing_take(struct sharing *sharing, int64_t t_ns, enum sim_engine_event *
         return false;
     }
     bring_forward(sharing, t_ns);
+    size_t n = sharing->members.count;
     const struct engine_member member = engine_heap_take(&sharing->members, 0);
-    /* It was due between the last nanosecond and this one, and ends with exactly its work. */
-    sharing->work = member.finish > sharing->work ? member.finish : sharing->work;
+    /* It ended between the last nanosecond and this one; since then the others have had its part.
+     */
+    sim_uint128 beyond = sharing->work > member.finish ? sharing->work - member.finish : 0;
+    sharing->work = member.finish + (n > 1 ? beyond * n / (n - 1) : 0);
     *ret_event = SIM_ENGINE_COMPLETE;
     *ret_request = member.request;
     return true;
