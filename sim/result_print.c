@@ -242,11 +242,21 @@ static bool overloaded(const struct column *column)
     return any;
 }
 
+/* A policy reference without the folder of its file. */
+static const char *without_folder(const char *reference)
+{
+    size_t path = strcspn(reference, ":@"), at = path;
+    while (at > 0 && reference[at - 1] != '/') {
+        at--;
+    }
+    return reference + at;
+}
+
 static void print_head(FILE *out, const struct column *columns, size_t count)
 {
     label(out, "");
     for (size_t i = 0; i < count; i++) {
-        cell(out, string_at(result_of(&columns[i], 0), "policy", "reference"));
+        cell(out, without_folder(string_at(result_of(&columns[i], 0), "policy", "reference")));
     }
     (void)fprintf(out, "\n");
     bool any = false;
@@ -270,8 +280,7 @@ static void print_models(FILE *out, const struct column *columns, size_t count)
     if (size < 2) {
         return;
     }
-    label(out, "wait of a model (s)");
-    (void)fprintf(out, "\n");
+    (void)fprintf(out, "  wait of a model (s)\n");
     for (size_t m = 0; m < size && shown < MODELS_SHOWN; m++, shown++) {
         const char *name = json_string_value(json_object_get(json_array_get(models, m), "name"));
         char text[4 * LABEL_WIDTH + 16];

@@ -54,6 +54,8 @@ static bool is_listed(const json_t *traces, const char *path)
 static int hash_traces(const struct scenario *scenario, json_t **ret_traces, char *err,
                        size_t err_size)
 {
+    static const char *const parts[] = {
+        [ARRIVALS_ALL] = "all", [ARRIVALS_TUNE] = "tune", [ARRIVALS_SCORE] = "score"};
     json_t *traces = json_array();
     int rc = traces ? 0 : -ENOMEM;
     for (size_t i = 0; !rc && i < scenario->arrivals.sources_len; i++) {
@@ -63,8 +65,9 @@ static int hash_traces(const struct scenario *scenario, json_t **ret_traces, cha
             continue;
         }
         rc = sha256_of_file(source->path, hex, err, err_size);
-        if (!rc && json_array_append_new(
-                       traces, json_pack("{s:s, s:s}", "file", source->path, "sha256", hex))) {
+        if (!rc &&
+            json_array_append_new(traces, json_pack("{s:s, s:s, s:s}", "file", source->path,
+                                                    "sha256", hex, "part", parts[source->part]))) {
             rc = -ENOMEM;
         }
     }
@@ -139,9 +142,15 @@ static json_t *params_json(const struct params *params, const char *const *names
 }
 
 /* Parameters of the configuration count for the policy that it names. */
-static bool is_configured(const struct config_policy *config, const struct plugin *plugin)
+static bool is_configured(const struct config_policy *config, const struct policy_choice *choice)
 {
-    return config->use && strcmp(config->use, plugin->note.id) == 0;
+    struct policy_ref use = {0};
+    char err[RUNS_ERROR_MAX];
+    bool same = policy_ref_parse(config->use, &use, err, sizeof(err)) == 0 &&
+                (strcmp(use.target, choice->ref.target) == 0 ||
+                 strcmp(use.target, choice->plugin->note.id) == 0);
+    policy_ref_fini(&use);
+    return same;
 }
 
 static int make_pair(struct runs_pair *pair, char *err, size_t err_size)
@@ -161,8 +170,8 @@ static int make_pair(struct runs_pair *pair, char *err, size_t err_size)
         const struct policy_choice_config config = {
             .policy = policy, .models = list, .names = names, .model_count = models};
         rc = policy_choice_params(pair->policy->choice, &config,
-                                  is_configured(policy, pair->policy->choice->plugin),
-                                  &pair->params, why, sizeof(why));
+                                  is_configured(policy, pair->policy->choice), &pair->params, why,
+                                  sizeof(why));
     }
     if (!rc) {
         pair->params_json = params_json(pair->params, names);
