@@ -270,6 +270,14 @@ void config_each(const struct config *config,
                  void (*each)(void *context, const char *path, const char *value, uint32_t line),
                  void *context);
 
+/*
+ * What of the configuration concerns the core (CONFIG_CORE in settings.def) of one cell, defaults
+ * filled in, as a line of JSON with the keys of shunt.cfg: {devices, models, limits, guard,
+ * host_memory_gib}; devices and models are those of the cell, in the order of its indices
+ * (base/layout.h). config_from_yaml reads it. Malloc'ed; NULL: out of memory.
+ */
+char *config_core_json(const struct config *config, uint32_t cell);
+
 /* Index of the model that clients call `name` (name or alias), or -ENOENT. */
 int config_find_model(const struct config *config, const char *name);
 

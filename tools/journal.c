@@ -7,8 +7,8 @@
 #include "tools/verbs.h"
 
 #include "base/journal.h"
+#include "base/record.h"
 #include "core/core.h"
-#include "host/worker/recorder.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -38,7 +38,7 @@ static void drain(struct verifier *v)
 {
     struct core_action action;
     while (core_next(v->core, &action)) {
-        v->hash = recorder_hash(v->hash, &action);
+        v->hash = record_hash(v->hash, &action);
     }
 }
 
@@ -50,15 +50,16 @@ static void differs(struct verifier *v, const struct journal_item *item, const c
     verifier_drop(v);
 }
 
-static void compare_keyframe(struct verifier *v, const struct journal_item *item, uint64_t hash,
-                             const void *saved, size_t size)
+static void compare_keyframe(struct verifier *v, const struct journal_item *item,
+                             const struct record_keyframe *keyframe)
 {
-    size_t own = core_save_size(v->core);
+    size_t size = keyframe->core_bytes, own = core_save_size(v->core);
     void *bytes = own == size ? malloc(own) : NULL;
-    bool same = bytes && core_save(v->core, bytes, own) == size && memcmp(bytes, saved, size) == 0;
+    bool same =
+        bytes && core_save(v->core, bytes, own) == size && memcmp(bytes, keyframe->core, size) == 0;
     free(bytes);
     v->compared++;
-    if (hash != v->hash) {
+    if (keyframe->hash != v->hash) {
         differs(v, item, "the actions differ");
     } else if (!same) {
         differs(v, item, "the core's state differs from the keyframe's");
@@ -67,27 +68,17 @@ static void compare_keyframe(struct verifier *v, const struct journal_item *item
 
 static void take_keyframe(struct verifier *v, const struct journal_item *item)
 {
-    const char *p = item->record.payload;
-    uint64_t head[3];
-    if (item->record.len < sizeof(head)) {
+    struct record_keyframe keyframe;
+    if (record_keyframe_decode(item->record.payload, item->record.len, &keyframe)) {
         differs(v, item, "the keyframe is too short");
         return;
     }
-    memcpy(head, p, sizeof(head));
-    size_t size = (size_t)head[2];
-    if (size > item->record.len - sizeof(head)) {
-        differs(v, item, "the keyframe is too short");
-        return;
-    }
-    if (v->core && head[1]) {
-        compare_keyframe(v, item, head[0], p + sizeof(head), size);
+    if (v->core && keyframe.follows) {
+        compare_keyframe(v, item, &keyframe);
     }
     verifier_drop(v);
     v->keyframes++;
-    size_t need = core_load_size(p + sizeof(head), size);
-    need = (need + 63) & ~(size_t)63;
-    v->memory = need ? aligned_alloc(64, need) : NULL;
-    v->core = v->memory ? core_load(v->memory, need, p + sizeof(head), size) : NULL;
+    (void)record_core_load(&keyframe, &v->memory, &v->core);
     v->hash = 0;
     v->stretch_inputs = 0;
     if (v->core) {
@@ -99,12 +90,12 @@ static void take_keyframe(struct verifier *v, const struct journal_item *item)
 
 static void take_input(struct verifier *v, const struct journal_item *item)
 {
-    struct recorder_input in;
+    struct record_input in;
     if (!v->core) {
         v->skipped++;
         return;
     }
-    if (recorder_input_decode(item->record.payload, item->record.len, &in) != 0) {
+    if (record_input_decode(item->record.payload, item->record.len, &in) != 0) {
         differs(v, item, "the input cannot be read");
         return;
     }
@@ -155,23 +146,14 @@ static int verify(const char *path)
     return v.differences || v.keyframes == 0 ? VERB_FAILED : VERB_DONE;
 }
 
-static const char *const input_names[CORE_IN_KIND_COUNT] = {
-    [CORE_IN_ADVANCE] = "advance",   [CORE_IN_REQUEST] = "request",
-    [CORE_IN_CANCEL] = "cancel",     [CORE_IN_FIRST_TOKEN] = "first_token",
-    [CORE_IN_COMPLETE] = "complete", [CORE_IN_STEP] = "step",
-    [CORE_IN_ENGINE] = "engine",     [CORE_IN_ENGINE_LOST] = "engine_lost",
-    [CORE_IN_DEVICE] = "device",     [CORE_IN_DECISION] = "decision",
-    [CORE_IN_TIMER] = "timer",       [CORE_IN_SLOT] = "slot",
-    [CORE_IN_OPERATOR] = "operator"};
-
 static void print_input(const struct journal_record *record)
 {
-    struct recorder_input in;
-    if (recorder_input_decode(record->payload, record->len, &in) != 0) {
+    struct record_input in;
+    if (record_input_decode(record->payload, record->len, &in) != 0) {
         printf("unreadable\n");
         return;
     }
-    printf("%s", input_names[in.input.kind]);
+    printf("%s", record_input_name(in.input.kind));
     switch ((enum core_input_kind)in.input.kind) {
     case CORE_IN_REQUEST:
         printf(" model=%u prompt_tokens=%u max_tokens=%u", in.input.u.request.model,
@@ -238,7 +220,8 @@ static int cat(const char *path)
                item.record.t_ns % CORE_NS_PER_S, type ? type : "?");
         if (item.record.type == JOURNAL_INPUT) {
             print_input(&item.record);
-        } else if (item.record.type == JOURNAL_POLICY || item.record.type == JOURNAL_NOTE) {
+        } else if (item.record.type == JOURNAL_POLICY || item.record.type == JOURNAL_NOTE ||
+                   item.record.type == JOURNAL_CONFIG) {
             printf("%.*s\n", (int)item.record.len, (const char *)item.record.payload);
         } else {
             printf("%u bytes\n", item.record.len);

@@ -1,4 +1,6 @@
 /* A cell's life and the driving of its core. See cell.h. */
+#include "base/journal.h"
+#include "base/record.h"
 #include "host/worker/cell_priv.h"
 
 #include "host/say.h"
@@ -157,46 +159,18 @@ static void on_poll(struct loop_timer *timer)
 
 static void write_keyframe(struct cell *cell, int64_t t_ns)
 {
-    struct {
-        uint32_t slot;
-        uint32_t schema;
-        uint64_t bytes;
-    } head[DRIVE_SLOTS_MAX];
-    void *state[DRIVE_SLOTS_MAX] = {0};
-    size_t core_bytes = core_save_size(cell->core);
-    size_t bytes = 8 + core_bytes;
-    for (uint32_t s = 0; s < DRIVE_SLOTS_MAX; s++) {
-        struct policy *policy = drive_policy(cell->drive, s);
-        size_t size = 0;
-        if (policy && policy_state_save(policy, t_ns, &state[s], &size) == 0) {
-            head[s].slot = s;
-            head[s].schema = policy_plugin(policy)->entry.state_schema;
-            head[s].bytes = size;
-            bytes += sizeof(head[s]) + size;
-        } else {
-            state[s] = NULL;
-        }
-    }
-    char *out = recorder_keyframe_begin(cell->recorder, bytes, t_ns);
+    struct record_states states;
+    bool follows = false;
+    record_states_take(cell->drive, t_ns, &states);
+    void *out = recorder_keyframe_begin(cell->recorder, record_keyframe_bytes(cell->core, &states),
+                                        t_ns, &follows);
     if (out) {
-        uint64_t length = core_bytes;
-        memcpy(out, &length, 8);
-        size_t saved = core_save(cell->core, out + 8, core_bytes);
-        assert(saved == core_bytes);
-        (void)saved;
-        out += 8 + core_bytes;
-        for (uint32_t s = 0; s < DRIVE_SLOTS_MAX; s++) {
-            if (state[s]) {
-                memcpy(out, &head[s], sizeof(head[s]));
-                memcpy(out + sizeof(head[s]), state[s], head[s].bytes);
-                out += sizeof(head[s]) + head[s].bytes;
-            }
-        }
+        record_keyframe_encode(cell->core, &states, recorder_hash_now(cell->recorder), follows,
+                               out);
         recorder_keyframe_end(cell->recorder);
+        recorder_text(cell->recorder, JOURNAL_CONFIG, cell->config_text, t_ns);
     }
-    for (uint32_t s = 0; s < DRIVE_SLOTS_MAX; s++) {
-        free(state[s]);
-    }
+    record_states_fini(&states);
 }
 
 static void on_journal(void *ctx, const struct core_input *input)
@@ -328,6 +302,10 @@ static int make_recorder(struct cell *cell, char *err, size_t err_size)
     }
     char directory[4200];
     (void)snprintf(directory, sizeof(directory), "%s/%s", journal->dir, cell->name);
+    cell->config_text = config_core_json(cell->setup.config, cell->index);
+    if (!cell->config_text) {
+        return -ENOMEM;
+    }
     struct recorder_options options = {.directory = directory,
                                        .segment_bytes = (uint64_t)journal->segment_bytes,
                                        .keep_bytes = (uint64_t)journal->keep_bytes,
@@ -395,6 +373,7 @@ void cell_destroy(struct cell *cell)
     }
     cell_policies_destroy(cell);
     recorder_destroy(cell->recorder);
+    free(cell->config_text);
     cell_engines_destroy(cell);
     drive_destroy(cell->drive);
     free(cell->core_memory);
@@ -543,6 +522,7 @@ int cell_reload(struct cell *cell, const struct config *config, char *err, size_
     struct layout *next = NULL;
     struct device_engine **engines = NULL;
     struct core_config_error error = {0};
+    char *config_text = NULL, *old_text = cell->config_text;
     if (cell->swap) {
         (void)snprintf(err, err_size, "a policy is being swapped; try again when it has ended");
         return -EBUSY;
@@ -553,11 +533,16 @@ int cell_reload(struct cell *cell, const struct config *config, char *err, size_
     if (!rc) {
         rc = cell_policy_reload(cell, config, next, err, err_size);
     }
+    if (!rc && cell->recorder) {
+        config_text = config_core_json(config, cell->index);
+        rc = config_text ? 0 : -ENOMEM;
+    }
     if (!rc) {
         /* Tiers of instances that the core knows already are its own affair. The inputs that
          * follow from it come in there already, and stand behind a keyframe of their own. */
         if (cell->recorder) {
             recorder_interrupt(cell->recorder);
+            cell->config_text = config_text;
         }
         cell_drive_begin(cell);
         rc = drive_configure(cell->drive, &next->core, cell_time_ns(cell), &error);
@@ -575,9 +560,14 @@ int cell_reload(struct cell *cell, const struct config *config, char *err, size_
     }
     if (rc) {
         cell_policy_reloaded(cell, false);
+        cell->config_text = old_text;
+        free(config_text);
         cell_engines_discard(cell, engines, next ? next->instance_count : 0);
         layout_destroy(next);
         return rc;
+    }
+    if (cell->recorder) {
+        free(old_text);
     }
     cell_engines_swap(cell, next, engines);
     layout_destroy(cell->layout);

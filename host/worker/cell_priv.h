@@ -81,6 +81,7 @@ struct cell {
     struct core *core;
     struct drive *drive;
     struct recorder *recorder; /* NULL: off */
+    char *config_text;         /* for it: what concerns the core, as JSON; NULL: off */
     bool started;
     bool driving;
     int64_t last_ns;

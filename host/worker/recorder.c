@@ -2,6 +2,7 @@
 #include "host/worker/recorder.h"
 
 #include "base/journal.h"
+#include "base/record.h"
 #include "host/folders.h"
 #include "host/say.h"
 
@@ -14,7 +15,6 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #define SYNC_NS INT64_C(200000000)
 
@@ -62,63 +62,6 @@ struct recorder {
     bool thread_runs;
     int last_error;
 };
-
-/* ------------------------------------------------------------------ payloads */
-
-size_t recorder_input_bytes(const struct core_input *input)
-{
-    size_t head = offsetof(struct core_input, u);
-    switch ((enum core_input_kind)input->kind) {
-    case CORE_IN_ADVANCE:
-        return head;
-    case CORE_IN_REQUEST:
-        return head + sizeof(input->u.request);
-    case CORE_IN_CANCEL:
-        return head + sizeof(input->u.cancel);
-    case CORE_IN_FIRST_TOKEN:
-        return head + sizeof(input->u.first_token);
-    case CORE_IN_COMPLETE:
-        return head + sizeof(input->u.complete);
-    case CORE_IN_STEP:
-        return head + sizeof(input->u.step);
-    case CORE_IN_ENGINE:
-        return head + sizeof(input->u.engine);
-    case CORE_IN_ENGINE_LOST:
-        return head + sizeof(input->u.engine_lost);
-    case CORE_IN_DEVICE:
-        return head + sizeof(input->u.device);
-    case CORE_IN_DECISION:
-        return head + sizeof(input->u.decision);
-    case CORE_IN_TIMER:
-        return head + sizeof(input->u.timer);
-    case CORE_IN_SLOT:
-        return head + sizeof(input->u.slot);
-    case CORE_IN_OPERATOR:
-        return head + sizeof(input->u.op);
-    case CORE_IN_KIND_COUNT:
-        break;
-    }
-    return sizeof(*input);
-}
-
-int recorder_input_decode(const void *payload, size_t len, struct recorder_input *ret)
-{
-    if (len < 8 + offsetof(struct core_input, u) || len > 8 + sizeof(ret->input)) {
-        return -EBADMSG;
-    }
-    memset(ret, 0, sizeof(*ret));
-    memcpy(&ret->hash, payload, 8);
-    memcpy(&ret->input, (const char *)payload + 8, len - 8);
-    return ret->input.kind < CORE_IN_KIND_COUNT && recorder_input_bytes(&ret->input) == len - 8
-               ? 0
-               : -EBADMSG;
-}
-
-uint64_t recorder_hash(uint64_t hash, const struct core_action *action)
-{
-    bool counts = action->kind != CORE_ACT_ASK && action->kind != CORE_ACT_NOTIFY;
-    return counts ? XXH3_64bits_withSeed(action, core_action_size(action), hash) : hash;
-}
 
 /* ------------------------------------------------------------------ the thread */
 
@@ -284,17 +227,16 @@ void recorder_interrupt(struct recorder *r)
     r->interrupted = true;
 }
 
-void *recorder_keyframe_begin(struct recorder *r, size_t bytes, int64_t t_ns)
+void *recorder_keyframe_begin(struct recorder *r, size_t bytes, int64_t t_ns, bool *ret_follows)
 {
-    struct framed *f = record_begin(r, JOURNAL_KEYFRAME, bytes + RECORDER_KEYFRAME_HEAD - 8, t_ns);
+    struct framed *f = record_begin(r, JOURNAL_KEYFRAME, bytes, t_ns);
     if (!f) {
         return NULL;
     }
     f->fresh_segment = r->segment_due;
-    uint64_t head[2] = {r->hash, !r->interrupted};
-    memcpy(f + 1, head, sizeof(head));
     r->open = f;
-    return (char *)(f + 1) + sizeof(head);
+    *ret_follows = !r->interrupted;
+    return f + 1;
 }
 
 void recorder_keyframe_end(struct recorder *r)
@@ -319,18 +261,18 @@ void recorder_input(struct recorder *r, const struct core_input *input)
         r->stats.dropped++;
         return;
     }
-    size_t bytes = recorder_input_bytes(input);
-    struct framed *f = record_begin(r, JOURNAL_INPUT, bytes + 8, input->t_ns);
+    size_t bytes = record_input_bytes(input);
+    struct framed *f = record_begin(r, JOURNAL_INPUT, bytes + RECORD_INPUT_HEAD, input->t_ns);
     if (f) {
         memcpy(f + 1, &r->hash, 8);
-        memcpy((char *)(f + 1) + 8, input, bytes);
+        memcpy((char *)(f + 1) + RECORD_INPUT_HEAD, input, bytes);
         record_end(r, f);
     }
 }
 
 void recorder_action(struct recorder *r, const struct core_action *action)
 {
-    r->hash = recorder_hash(r->hash, action);
+    r->hash = record_hash(r->hash, action);
 }
 
 uint64_t recorder_hash_now(const struct recorder *recorder)

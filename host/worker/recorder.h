@@ -3,13 +3,7 @@
  * loop fills a buffer, a thread of its own writes it out; when the buffer is full, records are
  * dropped and counted, and a gap and a new keyframe follow as soon as there is room. Serving never
  * waits for the disk.
- *
- * Payloads, in the order of the machine (the journal says which build wrote them):
- *   INPUT     u64 hash of the core's actions since the keyframe, before this input; the input, cut
- *             behind the member that its kind uses
- *   KEYFRAME  u64 hash before it; u64 1 if it follows from the inputs before it, 0 if the
- *             configuration was replaced in between; u64 bytes of the core; core_save; then for
- *             every filled slot that keeps state: u32 slot, u32 schema, u64 bytes, state
+ * Payloads are those of base/record.h.
  */
 #ifndef HOST_WORKER_RECORDER_H
 #define HOST_WORKER_RECORDER_H
@@ -21,22 +15,6 @@
 #include <stdint.h>
 
 struct recorder;
-
-/* Bytes of a keyframe before core_save. */
-enum { RECORDER_KEYFRAME_HEAD = 24 };
-
-/* What journal records of inputs are made of; also for `shunt journal`. */
-struct recorder_input {
-    uint64_t hash;
-    struct core_input input; /* the rest zero */
-};
-
-/* Bytes of an input that count for its kind. */
-size_t recorder_input_bytes(const struct core_input *input);
-/* Reads the payload of an INPUT record. -EBADMSG. */
-int recorder_input_decode(const void *payload, size_t len, struct recorder_input *ret_input);
-/* Continues the hash over actions: NOTIFY and ASK, which depend on where policies run, left out. */
-uint64_t recorder_hash(uint64_t hash, const struct core_action *action);
 
 struct recorder_options {
     const char *directory; /* made if it does not exist */
@@ -61,9 +39,10 @@ void recorder_destroy(struct recorder *recorder);
 bool recorder_wants_keyframe(const struct recorder *recorder);
 /* The core was changed otherwise than by an input: a keyframe is due. */
 void recorder_interrupt(struct recorder *recorder);
-/* Begins a keyframe: room for `bytes` (its core's length, core, slots), or NULL (dropped; it stays
- * due). Fill it, then recorder_keyframe_end. */
-void *recorder_keyframe_begin(struct recorder *recorder, size_t bytes, int64_t t_ns);
+/* Begins a keyframe: room for `bytes` (record_keyframe_bytes), or NULL (dropped; it stays due).
+ * Encode it there with recorder_hash_now and *ret_follows, then recorder_keyframe_end. */
+void *recorder_keyframe_begin(struct recorder *recorder, size_t bytes, int64_t t_ns,
+                              bool *ret_follows);
 void recorder_keyframe_end(struct recorder *recorder);
 
 /* Records an input before it is applied. */

@@ -1,6 +1,7 @@
 /* The recorder: what goes in comes out, in order; a full buffer drops, counts and asks for a
  * keyframe. */
 #include "base/journal.h"
+#include "base/record.h"
 #include "host/supervisor/ring.h"
 #include "host/worker/recorder.h"
 
@@ -31,8 +32,10 @@ static struct recorder *make(size_t buffer_bytes)
 
 static void keyframe(struct recorder *recorder, int64_t t_ns)
 {
-    void *room = recorder_keyframe_begin(recorder, 16, t_ns);
+    bool follows = true;
+    void *room = recorder_keyframe_begin(recorder, 16, t_ns, &follows);
     assert_non_null(room);
+    assert_false(follows); /* the first follows nothing */
     memset(room, 7, 16);
     recorder_keyframe_end(recorder);
 }
@@ -67,13 +70,13 @@ static void test_inputs_come_out_in_order(void **state)
     while (journal_reader_next(reader, &item) > 0) {
         assert_false(journal_item_is_gap(item.kind));
         if (item.kind == JOURNAL_ITEM_RECORD && item.record.type == JOURNAL_INPUT) {
-            struct recorder_input in;
-            assert_int_equal(recorder_input_decode(item.record.payload, item.record.len, &in), 0);
+            struct record_input in;
+            assert_int_equal(record_input_decode(item.record.payload, item.record.len, &in), 0);
             assert_int_equal(in.input.kind, next);
             assert_int_equal(in.input.t_ns, 100 + next);
             assert_true(in.hash == hash);
             struct core_action action = {.kind = CORE_ACT_ABORT, .t_ns = next++};
-            hash = recorder_hash(hash, &action);
+            hash = record_hash(hash, &action);
         }
     }
     journal_reader_close(reader);
@@ -87,7 +90,8 @@ static void test_what_does_not_fit_is_counted(void **state)
     struct recorder *recorder = make(4096);
     struct recorder_stats stats;
     keyframe(recorder, 1);
-    assert_null(recorder_keyframe_begin(recorder, 8192, 2));
+    bool follows;
+    assert_null(recorder_keyframe_begin(recorder, 8192, 2, &follows));
     assert_true(recorder_wants_keyframe(recorder));
     struct core_input input = {.kind = CORE_IN_ADVANCE, .t_ns = 3};
     recorder_input(recorder, &input); /* not replayable before the next keyframe */
