@@ -1,0 +1,179 @@
+#!/usr/bin/env python3
+"""`shunt sim` as a user meets it: results and their schema, the same bytes again whatever runs
+beside, and what is said of wrong input and of policies that misbehave."""
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+BUILD = pathlib.Path(os.environ["SHUNT_BUILD"])
+SHUNT = str(BUILD / "bin" / "shunt")
+HOSTILE = BUILD / "tests" / "policies"
+
+SCENARIO = """\
+scenario: two
+devices: [{name: gpu0, memory_gib: 80}]
+models:
+  - {name: a, memory_gib: 60, max_concurrency: 1, service: {kind: serial}}
+  - {name: b, memory_gib: 60, max_concurrency: 1, service: {kind: serial}}
+switch: {matrix_s: [[0, 2], [2, 0]]}
+arrivals:
+  - {kind: poisson, model: a, rate_per_s: 0.125, service_s: {dist: exponential, mean: 1}}
+  - {kind: poisson, model: b, rate_per_s: 0.125, service_s: {dist: exponential, mean: 1}}
+initial: {gpu0: a}
+requests: 3000
+"""
+
+MEMBERS = """schema scenario label command shunt_version sha256 policy seed guarded guard requests load
+cost_profile stretch time switches wait_s wait_to_switch_start_s ttft_s response_s wait_cap_s
+wait_quarter_s models classes bounds work_at_nonserving_s jain overloaded all events
+events_per_s""".split()
+
+
+def expect(condition, *shown):
+    if not condition:
+        print("failed:", *shown, file=sys.stderr)
+        sys.exit(1)
+
+
+def sim(*args):
+    done = subprocess.run([SHUNT, "sim", *map(str, args)], capture_output=True, text=True,
+                          timeout=300)
+    return done.returncode, done.stdout, done.stderr
+
+
+def results(*args):
+    code, out, err = sim(*args, "--json")
+    expect(code == 0 and err == "", args, code, err)
+    parsed = json.loads(out)
+    return parsed["results"] if "results" in parsed else [parsed]
+
+
+def timeless(list_of_results):
+    """Without what depends on the machine or the command line."""
+    for result in list_of_results:
+        expect(result.pop("events_per_s") > 0, "no events per second")
+        result.pop("command")
+    return json.dumps(list_of_results)
+
+
+def refused(status, *words, args):
+    code, out, err = sim(*args)
+    expect(code == status, args, "exit", code, err)
+    expect(out == "", args, "printed", out)
+    expect(err.count("\n") == 1 and err.startswith("shunt sim: "), args, "not one line:", err)
+    for word in words:
+        expect(word in err, args, f"does not say {word}:", err)
+
+
+def check_schema(path):
+    (result,) = results(path, "--policy", "fifo", "--seed", "5")
+    expect(list(result) == MEMBERS, "members", list(result))
+    expect(result["seed"] == 5 and result["policy"]["name"] == "fifo", result["policy"])
+    expect(len(result["sha256"]["policy"]) == 64, result["sha256"])
+    digest = subprocess.run(["sha256sum", path], capture_output=True, text=True, check=True).stdout
+    expect(result["sha256"]["scenario"] == digest.split()[0], result["sha256"], digest)
+    expect(result["requests"]["offered"] == 3000 == result["requests"]["completed"],
+           result["requests"])
+    expect(result["all"]["exact"]["holds"] is True, result["all"])
+    expect(result["all"]["exact"]["wait_sum_ns"] == result["all"]["exact"]["queue_integral_ns"],
+           result["all"])
+    states = result["all"]["exact"]["state_ns"]
+    expect(sum(states.values()) == result["all"]["exact"]["elapsed_ns"], states)
+    shares = [v for k, v in result["time"].items() if k.endswith("_frac")]
+    expect(len(shares) == 5 and abs(sum(shares) - 1) < 1e-9, shares)
+    expect([m["name"] for m in result["models"]] == ["a", "b"], result["models"])
+    bounds = result["bounds"]
+    for name, value in bounds.items():
+        expect(name == "reasons" or (value is None) == (name in bounds["reasons"]), name, bounds)
+    expect(bounds["lb_lagrange_wait_s"] < result["wait_s"]["mean"], bounds, result["wait_s"])
+    # Little's law, in the measured window up to its edges.
+    for model in result["models"]:
+        rate = model["completed"] / result["time"]["span_s"]
+        expect(abs(model["queue_mean"] / (rate * model["wait_s"]["mean"]) - 1) < 0.02, model)
+
+
+def check_same_bytes(path):
+    args = (path, "--policy", "fifo,amortized:overhead_target=0.2", "--seeds", "3")
+    first = results(*args, "--jobs", "1")
+    expect([(r["policy"]["name"], r["seed"]) for r in first] ==
+           [(p, s) for p in ("fifo", "amortized") for s in (1, 2, 3)], "order")
+    expect(first[3]["policy"]["params"]["overhead_target"] == 0.2, first[3]["policy"])
+    # One seed, one set of arrivals, whatever the policy.
+    for fifo, other in zip(first[:3], first[3:]):
+        expect(fifo["load"] == other["load"], "random numbers are not shared")
+    expect(first[0]["load"] != first[1]["load"], "seeds do not matter")
+    once = timeless(first)
+    for jobs in ("1", "2", "7"):
+        expect(once == timeless(results(*args, "--jobs", jobs)), "other bytes with jobs", jobs)
+    alone = results(path, "--policy", "amortized:overhead_target=0.2", "--seed", "2", "--check")
+    timeless(alone)
+    expect(alone[0] == json.loads(once)[4], "alone it is another run")
+
+
+def check_table(path, other):
+    code, out, err = sim(path, other, "--policy", "fifo,amortized", "--seeds", "2")
+    expect(code == 0 and err == "", code, err)
+    for word in ("two  synthetic", "load 0.2", "guard on", "seeds 1 to 2", "fifo", "amortized", "±",
+                 "unguarded", "guard OFF"):
+        expect(word in out, "no", word, "in", out)
+    expect("\x1b" not in out and "nan" not in out, out)
+
+
+def check_wrong_input(folder, path):
+    for right, wrong, word in (("requests: 3000", "requests: 3000\nrekwests: 1", "rekwests"),
+                               ("{gpu0: a}", "{gpu0: nix}", "nix")):
+        bad = folder / "bad.yaml"
+        bad.write_text(SCENARIO.replace(right, wrong))
+        refused(2, "bad.yaml:", word, args=(bad, "--policy", "fifo"))
+    refused(2, "nowhere.yaml", args=(folder / "nowhere.yaml", "--policy", "fifo"))
+    refused(2, "nix.so", args=(path, "--policy", "fifo,nix"))
+    refused(2, "overhead", args=(path, "--policy", "amortized:overhead=1"))
+    refused(2, "no_decide", args=(path, "--policy", HOSTILE / "no_decide.so"))
+    refused(2, "--policy", args=(path,))
+    refused(2, "scenario", args=("--policy", "fifo"))
+    refused(2, "--seeds", args=(path, "--policy", "fifo", "--seeds", "0"))
+    refused(2, "--what", args=(path, "--policy", "fifo", "--what", "1"))
+
+
+def check_misbehaviour(path):
+    refused(1, "crashes.so", "SIGSEGV", "seed 1",
+            args=(path, "--policy", f"fifo,{HOSTILE}/crashes.so", "--seeds", "3"))
+    refused(1, "create_fails", args=(path, "--policy", f"{HOSTILE}/create_fails.so"))
+    refused(1, "stalls.so", "1 s",
+            args=(path, "--policy", f"{HOSTILE}/stalls.so", "--timeout-s", "1"))
+    # What fails is the first in order, however long the others take.
+    refused(1, "crashes.so", args=(path, "--policy", f"{HOSTILE}/crashes.so,{HOSTILE}/stalls.so",
+                                   "--jobs", "2", "--timeout-s", "60"))
+
+
+def check_broken_trace(folder):
+    rows = "".join(f"{i},a,1\n" for i in range(500))
+    (folder / "rows.csv").write_text("t,m,s\n" + rows + "oops,a,1\n")
+    scenario = SCENARIO[:SCENARIO.index("arrivals:")] + """\
+arrivals:
+  - {kind: trace, file: rows.csv, format: {time_s: t, model: m, service_s: s}, map: {a: a}}
+"""
+    (folder / "trace.yaml").write_text(scenario)
+    refused(2, "rows.csv:502", args=(folder / "trace.yaml", "--policy", "fifo"))
+    (folder / "rows.csv").write_text("t,m,s\n" + rows)
+    (result,) = results(folder / "trace.yaml", "--policy", "fifo")
+    (trace,) = result["sha256"]["traces"]
+    expect(trace["file"].endswith("rows.csv") and len(trace["sha256"]) == 64, trace)
+    expect(result["stretch"] == 1 and result["requests"]["offered"] == 500, result["requests"])
+
+
+with tempfile.TemporaryDirectory() as name:
+    folder = pathlib.Path(name)
+    path = folder / "two.yaml"
+    path.write_text(SCENARIO)
+    other = folder / "other.yaml"
+    other.write_text(SCENARIO.replace("scenario: two", "scenario: unguarded") + "guard: off\n")
+    check_schema(path)
+    check_same_bytes(path)
+    check_table(path, other)
+    check_wrong_input(folder, path)
+    check_misbehaviour(path)
+    check_broken_trace(folder)
