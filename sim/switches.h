@@ -36,7 +36,8 @@ void switches_destroy(struct switches *switches); /* accepts NULL */
 void switches_begin(struct switches *switches, const struct switches_step *step,
                     struct switches_outcome *ret_outcome);
 
-/* A resident model has been moved out. */
+/* A switch that has ended had moved out a resident model. (Not before: what comes in with a switch
+ * is not pushed out of the cache by what goes.) */
 void switches_moved_out(struct switches *switches, uint32_t model);
 
 /* Tells the core the means and variances of all moves as if it had seen many. -EINVAL. */

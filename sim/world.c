@@ -535,7 +535,7 @@ static void check_end(struct sim *sim)
         struct core_model_stats stats;
         core_model_stats(sim->core, m, sim->now_ns, &stats);
         uint64_t over = 0;
-        for (uint32_t i = 0; i <= SHUNT_OUTCOME_REJECTED; i++) {
+        for (uint32_t i = 0; i < SHUNT_OUTCOME_REJECTED; i++) {
             over += stats.ended[i];
         }
         for (uint32_t i = 0; i < CORE_REJECT_COUNT; i++) {

@@ -86,9 +86,6 @@ void step_ends(struct sim *sim, uint32_t instance, uint32_t epoch)
     sim->events++;
     in->stepping = false;
     const struct core_act_step *act = &in->step;
-    if (act->step == CORE_STEP_OUT && act->from_tier == SHUNT_TIER_RESIDENT) {
-        switches_moved_out(sim->switches, in->model);
-    }
     struct core_input input = {.kind = CORE_IN_STEP};
     input.u.step = (struct core_in_step){.switch_id = act->switch_id,
                                          .instance = instance,
@@ -106,6 +103,9 @@ void switch_ended(struct sim *sim, const struct core_rec_switch *record)
     if (device->switching) {
         device->switching = false;
         measure_switch_ended(sim->measure, record->event.device, record->ok != 0, sim->now_ns);
+    }
+    for (uint32_t i = 0; i < device->victim_count; i++) {
+        switches_moved_out(sim->switches, device->victims[i]);
     }
     device->victim_count = 0;
     device->switched = device->switched_ns == sim->now_ns ? device->switched + 1 : 1;
