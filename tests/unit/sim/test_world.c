@@ -317,7 +317,8 @@ static void test_starved(void **state)
     scenario_free(scenario);
     /* With the guard it is served. */
     scenario =
-        sim_scenario_of(TWO FIVE AT_A "arrivals: [{kind: list, jobs: [[0, a, 1], [0, b, 1]]}]\n");
+        sim_scenario_of(TWO FIVE AT_A "guard: {visit_cap_s: 20}\n"
+                                      "arrivals: [{kind: list, jobs: [[0, a, 1], [0, b, 1]]}]\n");
     run.scenario = scenario;
     sim_run_well(&run);
     assert_int_equal(run.result.requests.completed, 2);
