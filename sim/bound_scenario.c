@@ -2,6 +2,7 @@
 #include "sim/bound.h"
 
 #include "core/fmath.h"
+#include "sim/serial.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -28,58 +29,10 @@ static const char *arrivals_reason(const struct scenario *s)
     return NULL;
 }
 
-static const char *service_reason(const struct scenario *s)
-{
-    for (uint32_t m = 0; m < scenario_models(s); m++) {
-        if (s->models[m].service.kind != SCENARIO_SERIAL) {
-            return "service is not serial";
-        }
-        if (s->models[m].unlimited || s->config->models[m].max_concurrency != 1) {
-            return "a model serves several requests at a time";
-        }
-    }
-    return NULL;
-}
-
-/* One device, on which no two models fit. */
-static const char *device_reason(const struct scenario *s)
-{
-    const struct config *config = s->config;
-    if (config->device_count != 1) {
-        return "there is more than one device";
-    }
-    int64_t least = INT64_MAX, second = INT64_MAX;
-    for (uint32_t m = 0; m < config->model_count; m++) {
-        int64_t bytes = config->models[m].memory.bytes[SHUNT_TIER_RESIDENT];
-        if (bytes < least) {
-            second = least;
-            least = bytes;
-        } else if (bytes < second) {
-            second = bytes;
-        }
-    }
-    if (config->model_count > 1 &&
-        (least < 0 || config->devices[0].memory_bytes - least >= second)) {
-        return "two models fit on the device together";
-    }
-    return NULL;
-}
-
 static const char *condition_reason(const struct scenario *s)
 {
     const char *reason = arrivals_reason(s);
-    reason = reason ? reason : service_reason(s);
-    reason = reason ? reason : device_reason(s);
-    if (!reason && s->config->guard.drain_mode != CONFIG_DRAIN_FINISH) {
-        reason = "drain_mode requeue interrupts services";
-    }
-    if (!reason && s->patience_s.kind != DIST_NONE) {
-        reason = "clients lose patience";
-    }
-    if (!reason && s->fault_count > 0) {
-        reason = "engines or devices fail";
-    }
-    return reason;
+    return reason ? reason : serial_reason(s);
 }
 
 /* ------------------------------------------------------------------ moments */
@@ -118,45 +71,48 @@ static int64_t least_edge(const int64_t *by_tier)
     return least == INT64_MAX ? 0 : least;
 }
 
-/* The least that a switch from model FROM to model TO can take, as moments. */
+/* An in-step with a host cache: whatever else is said does not count. */
+static int64_t least_cached(const struct scenario_switch *sw)
+{
+    return sw->cache_hit_ns < sw->cache_miss_ns ? sw->cache_hit_ns : sw->cache_miss_ns;
+}
+
+/* The least that a switch from model FROM to model TO can take, as moments; from no model where
+ * FROM is the number of models. */
 static struct moments pair_moments(const struct scenario *s, uint32_t from, uint32_t to)
 {
     const struct scenario_switch *sw = &s->switching;
+    uint32_t count = scenario_models(s);
     struct moments sum = {0, 0};
-    int64_t in = 0,
-            hit = sw->cache_hit_ns < sw->cache_miss_ns ? sw->cache_hit_ns : sw->cache_miss_ns;
+    int64_t in = 0;
     switch (sw->kind) {
     case SCENARIO_COST_MATRIX:
-        in = sw->matrix_ns[(size_t)from * scenario_models(s) + to];
+        in = from == count ? sw->from_empty_ns[to] : sw->matrix_ns[(size_t)from * count + to];
         break;
     case SCENARIO_COST_MODEL:
-        add_part(sw, least_edge(&sw->out_ns[(size_t)from * SHUNT_TIER_COUNT]), &sum);
+        if (from != count) {
+            add_part(sw, least_edge(&sw->out_ns[(size_t)from * SHUNT_TIER_COUNT]), &sum);
+        }
         in = least_edge(&sw->in_ns[(size_t)to * SHUNT_TIER_COUNT]);
+        if (sw->probe_ns) {
+            add_part(sw, sw->probe_ns[to], &sum);
+        }
         break;
     }
-    add_part(sw, sw->cache_models > 0 ? hit : in, &sum);
+    add_part(sw, sw->cache_models > 0 ? least_cached(sw) : in, &sum);
     if (sw->late_probability > 0 && sw->late_factor < 1) {
-        sum.mean_s *= sw->late_factor;
+        sum.mean_s *= sw->late_factor; /* a "late" step may as well be an early one */
         sum.square_s2 *= sw->late_factor * sw->late_factor;
     }
     return sum;
 }
 
-/* What a switch from the empty device takes at least: its in-step. */
-static struct moments empty_moments(const struct scenario *s, uint32_t to)
-{
-    const struct scenario_switch *sw = &s->switching;
-    struct moments sum = {0, 0};
-    add_part(sw,
-             sw->kind == SCENARIO_COST_MATRIX
-                 ? (sw->from_empty_ns ? sw->from_empty_ns[to] : 0)
-                 : least_edge(&sw->in_ns[(size_t)to * SHUNT_TIER_COUNT]),
-             &sum);
-    return sum;
-}
-
+/* A model unloaded for nobody, or one that could not be loaded, leaves the device empty. */
 static bool device_may_be_emptied(const struct scenario *s)
 {
+    if (s->switching.fail_probability > 0) {
+        return true;
+    }
     for (uint32_t m = 0; m < scenario_models(s); m++) {
         if (s->config->models[m].idle_unload_ns > 0) {
             return true;
@@ -168,19 +124,15 @@ static bool device_may_be_emptied(const struct scenario *s)
 static void fill_setup(const struct scenario *s, uint32_t to, struct bound_model *model)
 {
     uint32_t count = scenario_models(s);
+    bool from_empty = count == 1 || device_may_be_emptied(s);
     model->setup_s = INFINITY;
     model->setup_square_s2 = INFINITY;
-    for (uint32_t from = 0; from < count; from++) {
+    for (uint32_t from = 0; from < count + from_empty; from++) {
         if (from != to) {
             struct moments pair = pair_moments(s, from, to);
             model->setup_s = fmin(model->setup_s, pair.mean_s);
             model->setup_square_s2 = fmin(model->setup_square_s2, pair.square_s2);
         }
-    }
-    if (count == 1 || device_may_be_emptied(s)) {
-        struct moments empty = empty_moments(s, to);
-        model->setup_s = fmin(model->setup_s, empty.mean_s);
-        model->setup_square_s2 = fmin(model->setup_square_s2, empty.square_s2);
     }
 }
 

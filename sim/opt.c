@@ -148,6 +148,12 @@ void opt_destroy(struct opt *opt)
     free(opt);
 }
 
+const struct opt_job *opt_jobs(const struct opt *opt, size_t *ret_len)
+{
+    *ret_len = opt->jobs_len;
+    return opt->jobs;
+}
+
 int64_t opt_least_switch(const struct opt *opt, uint32_t to)
 {
     int64_t least = INT64_MAX;

@@ -71,6 +71,8 @@ const char *opt_objective_name(enum opt_objective objective); /* "sum"; NULL pas
 int opt_create(const struct opt_instance *instance, struct opt **ret_opt, char *err,
                size_t err_size);
 void opt_destroy(struct opt *opt); /* accepts NULL */
+/* Its jobs. */
+const struct opt_job *opt_jobs(const struct opt *opt, size_t *ret_len);
 
 /*
  * Times of the services in ORDER (jobs by number, each once, those of a model in their order),

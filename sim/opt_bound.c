@@ -30,7 +30,7 @@ static void waits_alone(const struct opt *opt, int64_t *ret_waits, int64_t *ret_
     }
 }
 
-static int bound_alone(const struct opt *opt, enum opt_objective objective, int64_t *ret_bound)
+int opt_bound_alone(const struct opt *opt, enum opt_objective objective, int64_t *ret_bound)
 {
     int64_t *waits = calloc(opt->jobs_len + 1, sizeof *waits), end, sum = 0, max = 0;
     if (!waits) {
@@ -197,7 +197,7 @@ int opt_bound(const struct opt *opt, enum opt_objective objective,
               struct opt_bounds *ret_bounds)
 {
     struct opt_bounds b = {.lagrange = INT64_MIN};
-    int rc = bound_alone(opt, objective, &b.alone);
+    int rc = opt_bound_alone(opt, objective, &b.alone);
     rc = rc ? rc : bound_no_switch(opt, objective, &b.no_switch);
     if (rc == 0 && objective == OPT_SUM) {
         rc = opt_lagrange(opt, options, reference, &b.lagrange);

@@ -253,24 +253,33 @@ static int fail_search(const struct opt *opt, int rc, char *err, size_t err_size
     return fail(rc, err, err_size, "out of memory");
 }
 
-/* The least x for which a schedule exists with no more waits above x than the percentile leaves. */
+/*
+ * The least x for which a schedule exists with no more waits above x than the percentile leaves,
+ * between what each model alone has and what a schedule at hand has.
+ */
 static int search_p95(const struct opt *opt, const struct opt_window *window,
-                      struct opt_search search, size_t *ret_order)
+                      struct opt_search search, size_t *ret_order, struct opt_step *steps)
 {
     int64_t low = 0, high = 0, value; /* the optimum is in [low, high] */
+    size_t *order = calloc(opt->jobs_len + 1, sizeof *order);
+    int rc = order ? opt_bound_alone(opt, OPT_P95, &low) : -ENOMEM;
     search.objective = OPT_MAX;
-    int rc = opt_search(opt, window, &search, &high, ret_order);
+    rc = rc ? rc : opt_search(opt, window, &search, &value, ret_order);
+    if (rc == 0) {
+        opt_follow(opt, search.anticipation, ret_order, steps);
+        high = opt_value(opt, OPT_P95, steps);
+    }
     search.objective = OPT_P95;
     search.over_max =
         opt->jobs_len ? (int64_t)(opt->jobs_len - 1 - opt_p95_rank(opt->jobs_len)) : 0;
-    size_t *order = calloc(opt->jobs_len + 1, sizeof *order);
-    rc = order ? rc : -ENOMEM;
     while (rc == 0 && low < high) {
         search.threshold = low + (high - low) / 2;
         rc = opt_search(opt, window, &search, &value, order);
         if (rc == 0) {
-            high = search.threshold;
             memcpy(ret_order, order, opt->jobs_len * sizeof *order);
+            opt_follow(opt, search.anticipation, order, steps);
+            high = opt_value(opt, OPT_P95, steps);
+            rc = high <= search.threshold ? 0 : -ENOMEM;
         } else if (rc == -ENOENT) {
             low = search.threshold + 1;
             rc = 0;
@@ -299,7 +308,7 @@ int opt_exact(const struct opt *opt, enum opt_objective objective, bool anticipa
     size_t *order = calloc(opt->jobs_len + 1, sizeof *order);
     int rc = -ENOMEM;
     if (order) {
-        rc = objective == OPT_P95 ? search_p95(opt, &window, search, order)
+        rc = objective == OPT_P95 ? search_p95(opt, &window, search, order, ret_steps)
                                   : opt_search(opt, &window, &search, &value, order);
     }
     if (rc == 0) {

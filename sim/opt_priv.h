@@ -77,6 +77,9 @@ int64_t opt_p95(int64_t *waits, size_t n);
 /* The least time of a switch into a model from any other model, 0 if there is none. */
 int64_t opt_least_switch(const struct opt *opt, uint32_t to);
 
+/* The bound of every model alone; no schedule starts any job earlier. -ENOMEM. */
+int opt_bound_alone(const struct opt *opt, enum opt_objective objective, int64_t *ret_bound);
+
 /*
  * Optimal order of a window's jobs; ret_order has room for all of them. -ENOENT: none keeps
  * over_max; -E2BIG: more than states_max states or labels (*ret_value is then that number);
