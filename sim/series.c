@@ -519,6 +519,45 @@ int series_create(const struct series_options *options, struct series **ret_seri
     return 0;
 }
 
+int series_of_scenario(const struct scenario *scenario, struct series **ret_series)
+{
+    struct series_options options = {.model_count = scenario_models(scenario),
+                                     .device_count = scenario_devices(scenario),
+                                     .wait_cap_ns = scenario->wait_cap_ns};
+    const char **names = calloc((size_t)options.model_count + options.device_count, sizeof(*names));
+    if (!names) {
+        return -ENOMEM;
+    }
+    for (uint32_t m = 0; m < options.model_count; m++) {
+        names[m] = scenario_model_name(scenario, m);
+    }
+    for (uint32_t d = 0; d < options.device_count; d++) {
+        names[options.model_count + d] = scenario->config->devices[d].name;
+    }
+    options.model_names = names;
+    options.device_names = names + options.model_count;
+    int rc = series_create(&options, ret_series);
+    free(names);
+    return rc;
+}
+
+static void on_input(void *ctx, struct sim *sim, const struct core_input *input)
+{
+    series_input(ctx, sim_core(sim), input, sim_now_ns(sim));
+}
+
+static void on_action(void *ctx, struct sim *sim, const struct core_action *action,
+                      const struct sim_request *request)
+{
+    (void)sim;
+    series_action(ctx, action, request && request->measured);
+}
+
+struct sim_observer series_observer(struct series *series)
+{
+    return (struct sim_observer){.ctx = series, .input = on_input, .action = on_action};
+}
+
 void series_destroy(struct series *s)
 {
     if (!s) {

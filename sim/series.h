@@ -50,7 +50,12 @@ struct series_options {
     int64_t wait_cap_ns; /* with which requests that did not complete enter the waits */
 };
 
-/* -ENOMEM. */
+/* For a run of `scenario`: its names, its cap. -ENOMEM. */
+int series_of_scenario(const struct scenario *scenario, struct series **ret_series);
+/* Watches a run. */
+struct sim_observer series_observer(struct series *series);
+
+/* What both are made of, for whoever drives a core otherwise. -ENOMEM. */
 int series_create(const struct series_options *options, struct series **ret_series);
 void series_destroy(struct series *series); /* accepts NULL */
 

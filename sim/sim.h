@@ -114,6 +114,7 @@ void sim_destroy(struct sim *sim); /* accepts NULL */
 /* For observers. */
 int64_t sim_now_ns(const struct sim *sim);
 struct core *sim_core(struct sim *sim);
+struct drive *sim_drive(struct sim *sim);
 const struct scenario *sim_scenario(const struct sim *sim);
 
 #endif

@@ -613,6 +613,11 @@ struct core *sim_core(struct sim *sim)
     return sim->core;
 }
 
+struct drive *sim_drive(struct sim *sim)
+{
+    return sim->drive;
+}
+
 const struct scenario *sim_scenario(const struct sim *sim)
 {
     return sim->scenario;
