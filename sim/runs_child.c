@@ -4,6 +4,8 @@
  */
 #include "sim/runs_priv.h"
 
+#include "sim/journal_out.h"
+#include "sim/series.h"
 #include "sim/sim.h"
 
 #include <errno.h>
@@ -65,35 +67,92 @@ static json_t *to_json(const struct runs_plan *plan, const struct runs_pair *pai
     return result_json(result, &context);
 }
 
+/* Who watches the run. */
+struct watch {
+    struct series *series;
+    struct journal_out *journal;
+    struct sim_observer observers[2];
+    uint32_t count;
+};
+
+static int watch_begin(const struct runs_plan *plan, const struct scenario *scenario,
+                       struct watch *watch, char *err, size_t err_size)
+{
+    *watch = (struct watch){0};
+    int rc = plan->options->series ? series_of_scenario(scenario, &watch->series) : 0;
+    if (watch->series) {
+        watch->observers[watch->count++] = series_observer(watch->series);
+    }
+    if (!rc && plan->options->journal) {
+        rc = journal_out_create(plan->options->journal, scenario, &watch->journal, err, err_size);
+    }
+    if (watch->journal) {
+        watch->observers[watch->count++] = journal_out_observer(watch->journal);
+    }
+    return rc;
+}
+
+/* Ends what watched the run that ended, or that failed with `rc`; returns the first error. */
+static int watch_end(struct watch *watch, struct sim *sim, json_t *json, int rc, char *err,
+                     size_t err_size)
+{
+    int64_t t_ns = sim ? sim_now_ns(sim) : 0;
+    if (!rc && watch->series) {
+        json_t *series = series_json(watch->series, sim_core(sim), t_ns);
+        rc = series && json_object_set_new(json, "series", series) == 0 ? 0 : -ENOMEM;
+    }
+    series_destroy(watch->series);
+    char text[RUNS_ERROR_MAX];
+    int closed = journal_out_close(watch->journal, t_ns, text, sizeof(text));
+    if (!rc && closed) {
+        (void)snprintf(err, err_size, "%s", text);
+    }
+    return rc ? rc : closed;
+}
+
+/* *ret_json is a new reference. */
+static int run_watched(const struct runs_plan *plan, uint32_t run, struct sim *sim,
+                       json_t **ret_json, char *err, size_t err_size)
+{
+    struct result result;
+    double start_s = now_s();
+    int rc = sim_run(sim, err, err_size);
+    double wall_s = now_s() - start_s;
+    rc = rc ? rc : sim_result(sim, &result);
+    if (!rc) {
+        *ret_json = to_json(plan, runs_plan_pair(plan, run), &result, wall_s);
+        rc = *ret_json ? 0 : -ENOMEM;
+        result_fini(&result);
+    }
+    return rc;
+}
+
 /* *ret_text is malloc'ed. */
 static int simulate(const struct runs_plan *plan, uint32_t run, int fd, char **ret_text, char *err,
                     size_t err_size)
 {
     const struct runs_pair *pair = runs_plan_pair(plan, run);
+    struct watch watch;
+    struct sim *sim = NULL;
+    json_t *json = NULL;
+    int rc = watch_begin(plan, pair->scenario, &watch, err, err_size);
     const struct sim_options options = {
         .scenario = pair->scenario,
         .policy = {.plugin = pair->policy->choice->plugin, .params = pair->params},
         .seed = runs_plan_seed(plan, run),
+        .observers = watch.observers,
+        .observer_count = watch.count,
         .checked = plan->options->checked,
         .progress = progress,
         .progress_ctx = &fd};
-    struct sim *sim;
-    struct result result;
-    int rc = sim_create(&options, &sim, err, err_size);
-    if (rc) {
-        return rc;
-    }
-    double start_s = now_s();
-    rc = sim_run(sim, err, err_size);
-    double wall_s = now_s() - start_s;
-    rc = rc ? rc : sim_result(sim, &result);
+    rc = rc ? rc : sim_create(&options, &sim, err, err_size);
+    rc = rc ? rc : run_watched(plan, run, sim, &json, err, err_size);
+    rc = watch_end(&watch, sim, json, rc, err, err_size);
     if (!rc) {
-        json_t *json = to_json(plan, pair, &result, wall_s);
-        *ret_text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+        *ret_text = json_dumps(json, JSON_COMPACT);
         rc = *ret_text ? 0 : -ENOMEM;
-        json_decref(json);
-        result_fini(&result);
     }
+    json_decref(json);
     sim_destroy(sim);
     return rc;
 }

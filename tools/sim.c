@@ -3,6 +3,7 @@
  * what comes back; it simulates nothing itself.
  */
 #include "base/trace.h"
+#include "sim/report.h"
 #include "sim/result.h"
 #include "sim/runs.h"
 #include "tools/verbs.h"
@@ -28,6 +29,7 @@ struct command {
     const char *files[SCENARIOS_MAX];
     uint32_t file_count;
     const char *config, *arrivals, *policies, *policy_dir;
+    const char *report, *journal;
     uint64_t seed, seeds, jobs, timeout_s;
     enum arrivals_part part;
     bool json, checked;
@@ -74,6 +76,10 @@ static int parse_value(struct command *c, const char *name, const char *value)
         c->config = value;
     } else if (strcmp(name, "--arrivals") == 0) {
         c->arrivals = value;
+    } else if (strcmp(name, "--report") == 0) {
+        c->report = value;
+    } else if (strcmp(name, "--journal") == 0) {
+        c->journal = value;
     } else if (strcmp(name, "--seed") == 0) {
         return parse_whole(name, value, 0, INT64_MAX - SEEDS_MAX, &c->seed);
     } else if (strcmp(name, "--seeds") == 0) {
@@ -251,6 +257,45 @@ static int status_of(int rc)
     }
 }
 
+/* The file is there whole or not at all. */
+static int write_report(const char *path, const json_t *results)
+{
+    char err[ERROR_MAX] = "", *part = NULL;
+    size_t size = strlen(path) + sizeof(".part");
+    FILE *out = NULL;
+    int rc = (part = malloc(size)) ? 0 : -ENOMEM;
+    if (!rc) {
+        (void)snprintf(part, size, "%s.part", path);
+        out = fopen(part, "w");
+        rc = out ? report_write(out, results, err, sizeof(err)) : -errno;
+    }
+    if (out && fclose(out) && !rc) {
+        rc = -errno;
+    }
+    if (!rc && rename(part, path)) {
+        rc = -errno;
+    }
+    if (rc) {
+        (void)fprintf(stderr, "shunt sim: --report %s: %s\n", path, err[0] ? err : strerror(-rc));
+        if (out) {
+            (void)unlink(part);
+        }
+    }
+    free(part);
+    return rc ? VERB_FAILED : VERB_DONE;
+}
+
+/* What only a report shows is not part of what --json prints. */
+static void drop_series(json_t *results)
+{
+    size_t index;
+    json_t *result;
+    json_array_foreach(results, index, result)
+    {
+        (void)json_object_del(result, "series");
+    }
+}
+
 static int execute(const struct command *c, const struct scenarios *scenarios,
                    const struct policy_refs *policies, const char *text)
 {
@@ -265,7 +310,9 @@ static int execute(const struct command *c, const struct scenarios *scenarios,
                                          .seed_first = c->seed,
                                          .seed_count = (uint32_t)c->seeds,
                                          .jobs = (uint32_t)c->jobs,
+                                         .series = c->report != NULL,
                                          .checked = c->checked,
+                                         .journal = c->journal,
                                          .timeout_ns = (int64_t)c->timeout_s * CORE_NS_PER_S,
                                          .progress = isatty(STDERR_FILENO) ? draw : NULL,
                                          .ctx = &bar};
@@ -280,7 +327,9 @@ static int execute(const struct command *c, const struct scenarios *scenarios,
         (void)fprintf(stderr, "shunt sim: %s\n", err);
         return status_of(rc);
     }
-    int status = print(c, results);
+    int status = c->report ? write_report(c->report, results) : VERB_DONE;
+    drop_series(results);
+    status = status ? status : print(c, results);
     json_decref(results);
     return status;
 }
@@ -305,6 +354,9 @@ int verb_sim(int argc, char **argv)
             (void)fprintf(stderr, "shunt sim: --policy: %s\n", err);
             status = VERB_USAGE;
         }
+    }
+    if (!status && c.journal && (scenarios.count > 1 || policies.count > 1 || c.seeds > 1)) {
+        status = verb_usage("sim", "--journal wants one scenario, one policy and one seed");
     }
     status = status ? status : execute(&c, &scenarios, &policies, text);
     policy_refs_fini(&policies);
