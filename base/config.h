@@ -330,6 +330,10 @@ int config_url_parse(const char *text, struct config_address *ret_address, char 
 void config_print_help(FILE *out);
 void config_print_manual(FILE *out);
 
+/* Rows of a Markdown table, setting, type, default, meaning: those settings of the group `path`
+ * ("models[]", "" for the top level) that config_from_yaml reads. */
+void config_print_core(FILE *out, const char *path);
+
 /* The comment that `init` writes above a setting: its doc, range, unit and default, each line
  * begun with `prefix`. `path` is "limits.max_wait_s", "models[].name"... ; -ENOENT. */
 int config_print_comment(FILE *out, const char *path, const char *prefix);

@@ -78,10 +78,6 @@ const struct config_info *config_info_find(enum config_group_id group, const cha
 /* Nanoseconds or bytes to a unit of settings.def; 1 for others. */
 double config_unit_scale(const char *unit);
 
-/* "1 to 64 GiB", "auto|keys|none", "list of 1 to 16 strings"; and the default, both for people. */
-void config_describe_type(const struct config_info *info, char *text, size_t size);
-void config_describe_default(const struct config_info *info, char *text, size_t size);
-
 /* ------------------------------------------------------------------ what a file says */
 
 struct config_mark {

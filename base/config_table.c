@@ -113,7 +113,8 @@ double config_unit_scale(const char *unit)
     return 1.0;
 }
 
-void config_describe_type(const struct config_info *info, char *text, size_t size)
+/* "1 to 64 GiB", "auto|keys|none", "list of 1 to 16 strings" ... */
+static void describe_type(const struct config_info *info, char *text, size_t size)
 {
     const char *gap = info->unit[0] ? " " : "";
     const char *automatic = info->flags & CONFIG_AUTO   ? ", or \"auto\""
@@ -158,7 +159,7 @@ void config_describe_type(const struct config_info *info, char *text, size_t siz
     }
 }
 
-void config_describe_default(const struct config_info *info, char *text, size_t size)
+static void describe_default(const struct config_info *info, char *text, size_t size)
 {
     if (info->flags & CONFIG_REQUIRED) {
         (void)snprintf(text, size, "required");
@@ -200,8 +201,8 @@ void config_print_help(FILE *out)
         print_wrapped(out, "  ", group->doc, 100);
         for (size_t i = 0; i < group->info_count; i++) {
             char type[160], value[96];
-            config_describe_type(&group->info[i], type, sizeof type);
-            config_describe_default(&group->info[i], value, sizeof value);
+            describe_type(&group->info[i], type, sizeof type);
+            describe_default(&group->info[i], value, sizeof value);
             (void)fprintf(out, "\n  %s: %s; default: %s\n", group->info[i].key, type, value);
             print_wrapped(out, "      ", group->info[i].doc, 100);
         }
@@ -216,6 +217,30 @@ static void print_cell(FILE *out, const char *text)
             (void)fputc('\\', out);
         }
         (void)fputc(*text, out);
+    }
+}
+
+static void print_row(FILE *out, const struct config_info *info)
+{
+    char type[160], value[96];
+    describe_type(info, type, sizeof type);
+    describe_default(info, value, sizeof value);
+    (void)fprintf(out, "| `%s` | ", info->key);
+    print_cell(out, type);
+    (void)fprintf(out, " | %s | ", value);
+    print_cell(out, info->doc);
+    (void)fputs(" |\n", out);
+}
+
+void config_print_core(FILE *out, const char *path)
+{
+    for (size_t g = 0; g < CONFIG_GROUP_COUNT; g++) {
+        const struct config_group *group = &config_groups[g];
+        for (size_t i = 0; strcmp(group->path, path) == 0 && i < group->info_count; i++) {
+            if (group->info[i].flags & CONFIG_CORE) {
+                print_row(out, &group->info[i]);
+            }
+        }
     }
 }
 
@@ -237,14 +262,7 @@ void config_print_manual(FILE *out)
             out, "\n## %s\n\n%s\n\n| setting | type | default | meaning |\n|---|---|---|---|\n",
             g == CONFIG_GROUP_TOP ? "Top level" : group->path, group->doc);
         for (size_t i = 0; i < group->info_count; i++) {
-            char type[160], value[96];
-            config_describe_type(&group->info[i], type, sizeof type);
-            config_describe_default(&group->info[i], value, sizeof value);
-            (void)fprintf(out, "| `%s` | ", group->info[i].key);
-            print_cell(out, type);
-            (void)fprintf(out, " | %s | ", value);
-            print_cell(out, group->info[i].doc);
-            (void)fputs(" |\n", out);
+            print_row(out, &group->info[i]);
         }
     }
 }
@@ -263,8 +281,8 @@ int config_print_comment(FILE *out, const char *path, const char *prefix)
             continue;
         }
         char type[160], value[96], head[320];
-        config_describe_type(info, type, sizeof type);
-        config_describe_default(info, value, sizeof value);
+        describe_type(info, type, sizeof type);
+        describe_default(info, value, sizeof value);
         (void)snprintf(head, sizeof head, "%s: %s; default: %s.", info->key, type, value);
         print_wrapped(out, prefix, head, 100);
         print_wrapped(out, prefix, info->doc, 100);

@@ -108,6 +108,8 @@ struct level {
     struct yaml_node *node;
     struct yaml_node *last; /* child */
     const char *key;        /* of the next value; NULL: a key comes next */
+    uint32_t key_line;
+    uint32_t key_column;
 };
 
 struct builder {
@@ -138,7 +140,11 @@ static int new_node(struct builder *builder, const yaml_event_t *event, enum yam
         if (level->node->kind == YAML_MAPPING && !level->key) {
             return fail_mark(yaml, event->start_mark, "a key wants to be plain text");
         }
-        node->key = level->key;
+        if (level->key) {
+            node->key = level->key;
+            node->key_line = level->key_line;
+            node->key_column = level->key_column;
+        }
         level->key = NULL;
         if (level->last) {
             level->last->next = node;
@@ -188,6 +194,8 @@ static int take_key(struct builder *builder, const yaml_event_t *event)
         }
     }
     level->key = copy_text(yaml, text, event->data.scalar.length);
+    level->key_line = (uint32_t)event->start_mark.line + 1;
+    level->key_column = (uint32_t)event->start_mark.column + 1;
     return level->key ? 0 : -ENOMEM;
 }
 
@@ -560,7 +568,8 @@ int yaml_end(struct yaml *yaml, struct yaml_node *map)
     }
     for (const struct yaml_node *node = map->child; node; node = node->next) {
         if (!node->used) {
-            return yaml_fail(yaml, node, "%.60s: there is no such key", node->key);
+            const struct yaml_node key = {.line = node->key_line, .column = node->key_column};
+            return yaml_fail(yaml, &key, "%.60s: there is no such key", node->key);
         }
     }
     return 0;

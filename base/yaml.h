@@ -29,10 +29,12 @@ enum yaml_kind { YAML_SCALAR = 0, YAML_SEQUENCE = 1, YAML_MAPPING = 2 };
 /* Lives as long as its tree. */
 struct yaml_node {
     enum yaml_kind kind;
-    bool quoted;      /* SCALAR: 'x', "x" or a block; never a number, true or null then */
-    bool used;        /* private: a getter has returned it */
-    uint32_t line;    /* 1-based */
-    uint32_t column;  /* 1-based */
+    bool quoted;       /* SCALAR: 'x', "x" or a block; never a number, true or null then */
+    bool used;         /* private: a getter has returned it */
+    uint32_t line;     /* 1-based */
+    uint32_t column;   /* 1-based */
+    uint32_t key_line; /* likewise, of its key; 0 without one */
+    uint32_t key_column;
     uint32_t count;   /* SEQUENCE, MAPPING: number of children */
     const char *key;  /* its key in the mapping around it; NULL in a sequence and at the root */
     const char *text; /* SCALAR: terminated, without NUL inside */

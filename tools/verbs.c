@@ -5,6 +5,7 @@
 #include "tools/verbs.h"
 
 #include "base/config.h"
+#include "sim/scenario.h"
 
 #include <stdarg.h>
 #include <stddef.h>
@@ -57,6 +58,7 @@ static void print_summary(FILE *out)
     }
     (void)fputs("  help [VERB]  this list, or the whole help of a verb\n"
                 "  help --config  every setting of shunt.cfg (--manual: as Markdown)\n"
+                "  help --scenarios  scenario files for `shunt sim`, as Markdown\n"
                 "  --version    the version of this program\n\n"
                 "Exit status: 0 done, 1 the thing asked about failed, 2 wrong usage or input.\n",
                 out);
@@ -85,6 +87,10 @@ static int verb_help(int argc, char **argv)
     }
     if (strcmp(argv[1], "--manual") == 0) {
         config_print_manual(stdout);
+        return VERB_DONE;
+    }
+    if (strcmp(argv[1], "--scenarios") == 0) {
+        scenario_print_manual(stdout);
         return VERB_DONE;
     }
     const struct verb *verb = verb_find(argv[1]);

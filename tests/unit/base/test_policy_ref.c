@@ -144,7 +144,7 @@ static void test_values_refused(void **state)
         const char *text, *part;
     } cases[] = {
         {"values: {a: 1}\n", "v.yaml:1:1: policy: is missing"},
-        {"policy: x\nvaluez: {a: 1}\n", "v.yaml:2:9: valuez: there is no such key"},
+        {"policy: x\nvaluez: {a: 1}\n", "v.yaml:2:1: valuez: there is no such key"},
         {"policy: x\nvalues: {a: {b: 1}}\n", "v.yaml:2:13: a: wants text"},
         {"policy: x\nvalues: {a: }\n", "a: \"\" is not text"},
         {"policy: x\nvalues: {a: [1, .nan]}\n", "\".nan\" is not a number"},

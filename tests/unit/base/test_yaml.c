@@ -47,7 +47,7 @@ static void test_values(void **state)
     assert_int_equal(node->line, 6);
     assert_int_equal(node->child->next->column, 11);
     assert_int_equal(yaml_end(yaml, root), -EINVAL);
-    assert_string_equal(yaml_error(yaml), "f.yaml:7:6: map: there is no such key");
+    assert_string_equal(yaml_error(yaml), "f.yaml:7:1: map: there is no such key");
     assert_int_equal(yaml_mapping(yaml, root, "map", &node), 0);
     assert_true(yaml_is_null(yaml_get(root, "nothing")));
     assert_int_equal(yaml_end(yaml, root), 0);
