@@ -256,8 +256,9 @@ static void take_ask(struct drive *drive, const struct core_action *action)
 
 static void drain(struct drive *drive)
 {
-    const struct core_action *action;
-    while ((action = core_take(drive->core)) != NULL) {
+    uint32_t count;
+    const struct core_action *first = core_take(drive->core, &count);
+    for (const struct core_action *action = first; action < first + count; action++) {
         if (action->kind == (uint32_t)CORE_ACT_NOTIFY) {
             take_notify(drive, action);
         } else if (action->kind == (uint32_t)CORE_ACT_ASK) {

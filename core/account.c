@@ -46,12 +46,10 @@ void core_account_batch(struct core *core, uint32_t device, int32_t change)
     core->devices[device].in_flight += (uint32_t)change;
 }
 
+/* What keeps a model that waits. */
 static uint32_t part_now(const struct core *core, uint32_t model)
 {
     const struct core_model *m = &core->models[model];
-    if (!m->waiting) {
-        return CORE_WAIT_QUEUE;
-    }
     uint32_t part = CORE_WAIT_UNAVAILABLE;
     for (uint32_t i = m->instance_first; i < m->instance_first + m->instance_count; i++) {
         const struct core_instance *in = &core->instances[i];
@@ -74,5 +72,5 @@ void core_account_part(struct core *core, uint32_t model)
     struct core_model *m = &core->models[model];
     m->clock_ns[m->part] += core->s.now_ns - m->clock_at_ns;
     m->clock_at_ns = core->s.now_ns;
-    m->part = part_now(core, model);
+    m->part = m->waiting ? part_now(core, model) : (uint32_t)CORE_WAIT_QUEUE;
 }

@@ -162,23 +162,25 @@ size_t core_action_size(const struct core_action *action)
     return size;
 }
 
-const struct core_action *core_take(struct core *core)
+const struct core_action *core_take(struct core *core, uint32_t *ret_count)
+{
+    assert(core->magic == CORE_MAGIC);
+    const struct core_action *first = &core->actions[core->action_read];
+    *ret_count = core->action_count - core->action_read;
+    core->action_read = 0;
+    core->action_count = 0;
+    return first;
+}
+
+bool core_next(struct core *core, struct core_action *ret_action)
 {
     assert(core->magic == CORE_MAGIC);
     if (core->action_read == core->action_count) {
         core->action_read = 0;
         core->action_count = 0;
-        return NULL;
-    }
-    return &core->actions[core->action_read++];
-}
-
-bool core_next(struct core *core, struct core_action *ret_action)
-{
-    const struct core_action *action = core_take(core);
-    if (!action) {
         return false;
     }
+    const struct core_action *action = &core->actions[core->action_read++];
     memset(ret_action, 0, sizeof(*ret_action));
     memcpy(ret_action, action, core_action_size(action));
     return true;
@@ -241,14 +243,9 @@ static void gap_end(struct core *core, uint32_t model)
 
 /* Counts a model among those that wait for its devices. R1's s is the start of the unbroken period
  * in which the count is above zero. */
-static void count_waiting(struct core *core, uint32_t instance)
+static void count_waiting(struct core *core, struct core_instance *in, bool counted)
 {
-    struct core_instance *in = &core->instances[instance];
     struct core_device *d = &core->devices[in->device];
-    bool counted = core->models[in->model].waiting && core_instance_usable(core, in);
-    if (counted == (in->counted != 0)) {
-        return;
-    }
     in->counted = counted;
     core_touch_device(core, in->device);
     if (!counted) {
@@ -268,63 +265,86 @@ static void count_waiting(struct core *core, uint32_t instance)
 static void waiting_set(struct core *core, uint32_t model, bool waiting)
 {
     struct core_model *m = &core->models[model];
-    if (waiting != (m->waiting != 0)) {
-        m->waiting = waiting;
-        if (waiting) {
-            gap_begin(core, model);
-        } else {
-            gap_end(core, model);
-        }
-        for (uint32_t i = 0; i < m->instance_count; i++) {
-            const struct core_instance *in = &core->instances[m->instance_first + i];
-            core_touch_device(core, in->device);
-            if (waiting && in->gated && in->state == SHUNT_INSTANCE_RESIDENT) {
-                core_why(core, in->device, SHUNT_WHY_QUEUE_EMPTY); /* its gate has passed */
-            }
+    m->waiting = waiting;
+    if (waiting) {
+        gap_begin(core, model);
+    } else {
+        gap_end(core, model);
+    }
+    for (uint32_t i = 0; i < m->instance_count; i++) {
+        const struct core_instance *in = &core->instances[m->instance_first + i];
+        core_touch_device(core, in->device);
+        if (waiting && in->gated && in->state == SHUNT_INSTANCE_RESIDENT) {
+            core_why(core, in->device, SHUNT_WHY_QUEUE_EMPTY); /* its gate has passed */
         }
     }
+}
+
+/* When a model has to be looked at again, whatever its instances say. */
+static int64_t model_wake(struct core *core, uint32_t model)
+{
+    const struct core_model *m = &core->models[model];
+    int64_t wake = CORE_NEVER;
+    if (m->waiting) {
+        wake = core_guard_age_at_ns(core, model);
+        core->qualify |= wake <= core->s.now_ns;
+    }
+    if (m->queue_len > 0 && m->max_wait_ns > 0) {
+        int64_t expiry = core->requests[m->queue.head].arrival_ns + m->max_wait_ns;
+        wake = expiry < wake ? expiry : wake;
+    }
+    if (m->idle_unload_ns > 0) {
+        int64_t idle = core_idle_wake_ns(core, model);
+        wake = idle < wake ? idle : wake;
+    }
+    return wake;
 }
 
 static void settle_model(struct core *core, uint32_t model)
 {
     struct core_model *m = &core->models[model];
+    struct core_instance *first = &core->instances[m->instance_first];
+    const struct core_instance *end = first + m->instance_count;
+    int64_t wake = CORE_NEVER;
     bool admitted = false;
-    core_quarantine_expire(core, model);
-    for (uint32_t i = 0; i < m->instance_count; i++) {
-        const struct core_instance *in = &core->instances[m->instance_first + i];
-        admitted |= core_instance_admits(core, in);
+    bool room = false;
+    for (struct core_instance *in = first; in < end; in++) {
+        if (in->quarantined_until_ns > 0) {
+            core_quarantine_expire(core, m->instance_first + (uint32_t)(in - first));
+            if (in->quarantined_until_ns > 0 && in->quarantined_until_ns < wake) {
+                wake = in->quarantined_until_ns;
+            }
+        }
         if (in->visiting) {
             core_touch_device(core, in->device); /* what waits in its queue decides its state */
+            bool admits = core_instance_admits(core, in);
+            admitted |= admits;
+            room |= admits && in->in_flight < m->max_concurrency;
+        }
+        if (in->step_background && in->step != CORE_STEP_NONE && !in->step_told &&
+            in->step_deadline_ns < wake) {
+            wake = in->step_deadline_ns;
         }
     }
     m->admitted = admitted;
-    waiting_set(core, model, m->queue_len > 0 && !admitted);
-    for (uint32_t i = 0; i < m->instance_count; i++) {
-        count_waiting(core, m->instance_first + i);
+    bool waiting = m->queue_len > 0 && !admitted;
+    if (waiting != (m->waiting != 0)) {
+        waiting_set(core, model, waiting);
     }
-    if (core_dispatch_possible(core, model)) {
+    for (struct core_instance *in = first; in < end; in++) {
+        bool counted = waiting && core_instance_usable(core, in);
+        if (counted != (in->counted != 0)) {
+            count_waiting(core, in, counted);
+        }
+    }
+    if (m->queue_len > 0 && room) {
         core_set_add(&core->s.ready, model);
     } else {
         core_set_remove(&core->s.ready, model);
     }
     core_account_part(core, model);
-    int64_t wake = core_guard_age_at_ns(core, model);
-    core->qualify |= wake <= core->s.now_ns;
-    if (m->queue_len > 0 && m->max_wait_ns > 0) {
-        int64_t expiry = core->requests[m->queue.head].arrival_ns + m->max_wait_ns;
-        wake = expiry < wake ? expiry : wake;
-    }
-    int64_t idle = core_idle_wake_ns(core, model);
-    wake = idle < wake ? idle : wake;
-    for (uint32_t i = 0; i < m->instance_count; i++) {
-        const struct core_instance *in = &core->instances[m->instance_first + i];
-        int64_t until = in->quarantined_until_ns;
-        wake = until > 0 && until < wake ? until : wake;
-        if (in->step != CORE_STEP_NONE && in->step_background && !in->step_told &&
-            in->step_deadline_ns < wake) {
-            wake = in->step_deadline_ns;
-        }
-    }
+    int64_t own = model_wake(core, model);
+    wake = own < wake ? own : wake;
     if (wake <= core->models_wake_ns) {
         core->models_wake_ns = wake;
     } else if (m->wake_ns == core->models_wake_ns) {
@@ -355,13 +375,16 @@ static int64_t device_wake(const struct core *core, uint32_t device)
 {
     const struct core_device *d = &core->devices[device];
     int64_t wake = core_visit_wake_ns(core, device);
-    wake = earlier(wake, core_switch_wake_ns(core, device));
+    if (d->sw.phase != CORE_PHASE_NONE) {
+        wake = earlier(wake, core_switch_wake_ns(core, device));
+    }
     if (d->ask_id) {
         wake = earlier(wake, d->ask_deadline_ns);
     }
     wake = earlier(wake, d->linger_until_ns > 0 ? d->linger_until_ns : CORE_NEVER);
     wake = earlier(wake, d->recheck_at_ns > 0 ? d->recheck_at_ns : CORE_NEVER);
-    if (core->s.guard.enabled && d->up && !core_switch_moving(d) && !d->sw.forced) {
+    if (d->waiting_since_ns != CORE_NEVER && core->s.guard.enabled && d->up &&
+        !core_switch_moving(d) && !d->sw.forced) {
         if (!d->cap_asked) {
             wake = earlier(wake, core_guard_cap_ns(core, device));
         } else if (!d->cap_answered) {
@@ -373,7 +396,9 @@ static int64_t device_wake(const struct core *core, uint32_t device)
 
 static void settle_device(struct core *core, uint32_t device)
 {
-    core_switch_drain_check(core, device);
+    if (core->devices[device].sw.phase == CORE_PHASE_DRAIN) {
+        core_switch_drain_check(core, device);
+    }
     core_guard_settle(core, device);
     core_account_device(core, device);
     core->devices[device].wake_ns = device_wake(core, device);
@@ -384,28 +409,28 @@ void core_settle(struct core *core)
     uint32_t rounds = 0;
     uint32_t rounds_max =
         16 * (core->s.model_count + core->s.instance_count) + 64 * core->s.device_count + 64;
-    do {
-        for (;;) {
-            uint32_t model = core_set_next(&core->touched_models, 0, core->s.model_count);
-            if (model != CORE_NONE) {
-                core_set_remove(&core->touched_models, model);
-                settle_model(core, model);
-                continue;
-            }
-            if (core->qualify) {
-                core->qualify = false;
-                core_guard_qualify(core);
-                continue;
-            }
-            if (core->touched_devices == 0) {
-                break;
-            }
+    while (core->unsettled) {
+        core->unsettled = false;
+        uint32_t model;
+        while ((model = core_set_next(&core->touched_models, 0, core->s.model_count)) !=
+               CORE_NONE) {
+            core_set_remove(&core->touched_models, model);
+            settle_model(core, model);
+        }
+        if (core->qualify) {
+            core->qualify = false;
+            core_guard_qualify(core);
+            core->unsettled = true;
+        } else if (core->touched_devices != 0) {
             uint32_t device = (uint32_t)__builtin_ctz(core->touched_devices);
             core->touched_devices &= ~(1u << device);
             settle_device(core, device);
+            core->unsettled = true;
             assert(rounds++ < rounds_max);
+        } else {
+            core->unsettled |= core_ask_due(core);
         }
-    } while (core_ask_due(core));
+    }
     (void)core_models_wake_ns(core);
 }
 

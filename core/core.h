@@ -590,9 +590,10 @@ struct core_action {
  * never overflow it (asserted). */
 bool core_next(struct core *core, struct core_action *ret_action);
 
-/* The same without a copy, NULL when all have been taken: valid until the next core_apply or
- * core_configure. Bytes behind core_action_size are indeterminate (core_next clears them). */
-const struct core_action *core_take(struct core *core);
+/* All actions that core_next has not given yet, at once and without a copy: valid until the next
+ * core_apply or core_configure. Bytes behind core_action_size are indeterminate (core_next clears
+ * them). */
+const struct core_action *core_take(struct core *core, uint32_t *ret_count);
 
 /* Which hooks a slot is notified of, bit h for enum core_hook h; all at start. A driver's matter:
  * it is not saved and changes nothing but what is emitted. */

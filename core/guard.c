@@ -70,22 +70,22 @@ static int64_t visit_cap(const struct core *core, uint32_t device, int64_t drain
     if (guard->visit_cap_ns > 0) {
         return guard->visit_cap_ns;
     }
-    struct mean in = {0};
-    struct mean out = {0};
-    struct mean drain = {0};
+    struct mean sum[CORE_COST_DRAIN + 1] = {{0}};
     for (uint32_t i = core->devices[device].instances; i != CORE_NONE;
          i = core->instances[i].next_on_device) {
-        const struct core_model_costs *costs =
+        struct core_model_costs *costs =
             &core->costs[core->models[core->instances[i].model].cost_row];
-        for (uint32_t t = 0; t < SHUNT_TIER_COUNT; t++) {
-            mean_add(&in, &costs->in[t]);
-            mean_add(&out, &costs->out[t]);
+        for (uint32_t known = costs->known; known != 0; known &= known - 1) {
+            uint32_t bit = (uint32_t)__builtin_ctz(known);
+            uint32_t part = bit / CORE_COST_PART_BITS;
+            mean_add(&sum[part], core_cost_cell_of(costs, part, bit % CORE_COST_PART_BITS));
         }
-        mean_add(&drain, &costs->drain);
     }
-    int64_t switch_ns = in.count > 0 ? mean_ns(&in, 0) + mean_ns(&out, 0) : guard->switch_limit_ns;
+    int64_t switch_ns = sum[CORE_COST_IN].count > 0
+                            ? mean_ns(&sum[CORE_COST_IN], 0) + mean_ns(&sum[CORE_COST_OUT], 0)
+                            : guard->switch_limit_ns;
     int64_t known_drain_ns = drain_ns < CORE_NEVER ? drain_ns : 0;
-    return core_auto_visit_cap_ns(switch_ns, mean_ns(&drain, known_drain_ns),
+    return core_auto_visit_cap_ns(switch_ns, mean_ns(&sum[CORE_COST_DRAIN], known_drain_ns),
                                   guard->visit_cap_floor_ns > 0 ? guard->visit_cap_floor_ns
                                                                 : VISIT_CAP_FLOOR_NS);
 }
@@ -131,10 +131,12 @@ void core_guard_values_update(struct core *core)
     }
 }
 
-/* What is due at this instant takes effect with what has just been learned, not after it. */
-static void touch_due(struct core *core)
+void core_guard_touch_due(struct core *core)
 {
     int64_t now = core->s.now_ns;
+    if (core->s.guard.visit_cap_ns > 0) {
+        return;
+    }
     for (uint32_t i = 0; core_models_wake_ns(core) <= now && i < core->s.model_count; i++) {
         if (core->models[i].wake_ns <= now) {
             core_touch_model(core, i);
@@ -161,7 +163,7 @@ void core_guard_learned(struct core *core, uint32_t model)
             return;
         }
     }
-    touch_due(core);
+    core_guard_touch_due(core);
 }
 
 /* ------------------------------------------------------------------ R1: the cap of a visit */
@@ -270,7 +272,7 @@ static void unforce(struct core *core, uint32_t device)
 static void settle_cap(struct core *core, uint32_t device)
 {
     struct core_device *d = &core->devices[device];
-    if (core_guard_cap_ns(core, device) > core->s.now_ns) {
+    if (d->waiting_since_ns == CORE_NEVER || core_guard_cap_ns(core, device) > core->s.now_ns) {
         d->cap_asked = 0;
         d->cap_answered = 0;
         return;

@@ -237,19 +237,24 @@ void core_quarantine(struct core *core, uint32_t instance)
     }
 }
 
-void core_quarantine_expire(struct core *core, uint32_t model)
+void core_quarantine_expire(struct core *core, uint32_t instance)
+{
+    struct core_instance *in = &core->instances[instance];
+    if (in->quarantined_until_ns > 0 && in->quarantined_until_ns <= core->s.now_ns) {
+        in->quarantined_until_ns = 0;
+        core_touch_instance(core, instance);
+        if (in->state == SHUNT_INSTANCE_QUARANTINED) {
+            core_instance_event(core, instance, CORE_EV_RELEASE);
+        }
+        core_why(core, in->device, SHUNT_WHY_ENGINE_BACK);
+    }
+}
+
+void core_quarantines_expire(struct core *core, uint32_t model)
 {
     const struct core_model *m = &core->models[model];
     for (uint32_t i = m->instance_first; i < m->instance_first + m->instance_count; i++) {
-        struct core_instance *in = &core->instances[i];
-        if (in->quarantined_until_ns > 0 && in->quarantined_until_ns <= core->s.now_ns) {
-            in->quarantined_until_ns = 0;
-            core_touch_instance(core, i);
-            if (in->state == SHUNT_INSTANCE_QUARANTINED) {
-                core_instance_event(core, i, CORE_EV_RELEASE);
-            }
-            core_why(core, in->device, SHUNT_WHY_ENGINE_BACK);
-        }
+        core_quarantine_expire(core, i);
     }
 }
 

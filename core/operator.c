@@ -21,7 +21,7 @@ static int load_on(struct core *core, uint32_t instance)
     }
     if (in->quarantined_until_ns > 0) { /* an operator may try again at once */
         in->quarantined_until_ns = core->s.now_ns;
-        core_quarantine_expire(core, in->model);
+        core_quarantines_expire(core, in->model);
     }
     if (in->visiting) {
         struct core_visit_plan plan = {.cause = SHUNT_CAUSE_OPERATOR};

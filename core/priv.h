@@ -169,6 +169,8 @@ struct core_model_count {
 
 /* What has been learned about a model; by cost_row. */
 struct core_model_costs {
+    uint32_t known; /* bit of core_cost_bit: the cell may have samples */
+    uint32_t reserved;
     struct core_cost_cell out[SHUNT_TIER_COUNT];
     struct core_cost_cell in[SHUNT_TIER_COUNT];
     struct core_cost_cell drain;
@@ -440,6 +442,7 @@ struct core {
     uint32_t action_max;
     uint32_t asked; /* asks emitted by the input being applied */
     bool qualify;   /* a visit, a FIFO or an age has changed: look at R3 again */
+    bool unsettled; /* something was touched since the last settle */
 
     /* Derived from the tables, so that nobody has to walk them. */
     bool models_stale;       /* the model that models_wake_ns came from wakes later now */
@@ -453,6 +456,7 @@ struct core {
     struct core_set touched_models;
     uint32_t touched_devices;
     /* Rows of the snapshot that are not up to date. */
+    bool snap_fixed; /* what only a configuration changes */
     struct core_set snap_models;
     struct core_set snap_bounds;
     struct core_set snap_parts; /* parts of costs */
@@ -506,7 +510,6 @@ void core_queues_expire(struct core *core);
 /* Dispatches up to `max` requests to one instance; the number dispatched. */
 uint32_t core_dispatch_instance(struct core *core, uint32_t instance, uint32_t max);
 void core_dispatch_all(struct core *core);
-bool core_dispatch_possible(const struct core *core, uint32_t model);
 int64_t core_request_wake_ns(const struct core *core);
 
 /* ------------------------------------------------------------------ instance.c */
@@ -549,7 +552,9 @@ int core_instance_lost(struct core *core, const struct core_in_engine_lost *in);
 int core_device_change(struct core *core, const struct core_in_device *in);
 void core_device_leave(struct core *core, uint32_t device);
 void core_quarantine(struct core *core, uint32_t instance);
-void core_quarantine_expire(struct core *core, uint32_t model);
+/* Ends the quarantine of an instance, of all of a model, if its time is up. */
+void core_quarantine_expire(struct core *core, uint32_t instance);
+void core_quarantines_expire(struct core *core, uint32_t model);
 
 /* ------------------------------------------------------------------ visit.c */
 
@@ -652,8 +657,10 @@ void core_guard_fifo_remove(struct core *core, uint32_t model);
 /* A device left or a pin took room: its entries go to the tails of others. */
 void core_guard_rehome(struct core *core, uint32_t device);
 void core_guard_values_update(struct core *core);
-/* The same after a cost of one model was learned: does nothing unless a value changes. */
+/* The same after a cost of one model was learned: does little unless a value changes. */
 void core_guard_learned(struct core *core, uint32_t model);
+/* What is due at this instant takes effect with what has just been learned, not after it. */
+void core_guard_touch_due(struct core *core);
 /* R5: whether every model fits somewhere, beside what is pinned. */
 bool core_guard_all_fit(const struct core *core);
 /* Recomputes which instances fit, after a pin or a configuration. */
@@ -681,8 +688,8 @@ int64_t core_eta_ns(const struct core *core, uint32_t model);
 struct core_cost_cell *core_pair_cell(const struct core *core, uint32_t from, uint32_t to);
 /* Best estimate of bringing a model in where it is now; NaN if unknown. */
 double core_switch_estimate_ns(const struct core *core, uint32_t from, uint32_t instance);
-/* Learns a part of a model's costs, or a measured pair. */
-void core_learn_part(struct core *core, uint32_t model, struct core_cost_cell *cell,
+/* Learns a part of a model's costs (tier is ignored for CORE_COST_DRAIN), or a measured pair. */
+void core_learn_part(struct core *core, uint32_t model, uint32_t part, uint32_t tier,
                      int64_t sample_ns);
 void core_learn_pair(struct core *core, uint32_t from, uint32_t to, int64_t sample_ns);
 
@@ -692,12 +699,16 @@ void core_learn_pair(struct core *core, uint32_t from, uint32_t to, int64_t samp
 void core_row_clear(struct core *core, uint32_t row);
 
 void core_snapshot_layout(struct core *core);
+/* A model's parts of costs, or a pair, were replaced, not added to. */
+void core_snapshot_forget_parts(struct core *core, uint32_t model);
+void core_snapshot_forget_pair(struct core *core, uint32_t from, uint32_t to);
 
 /* ------------------------------------------------------------------ in every path: inline */
 
 static inline void core_touch_model(struct core *core, uint32_t model)
 {
     assert(model < core->s.model_count);
+    core->unsettled = true;
     core_set_add(&core->touched_models, model);
     core_set_add(&core->snap_models, model);
 }
@@ -705,6 +716,7 @@ static inline void core_touch_model(struct core *core, uint32_t model)
 static inline void core_touch_device(struct core *core, uint32_t device)
 {
     assert(device < core->s.device_count);
+    core->unsettled = true;
     core->touched_devices |= 1u << device;
     core->snap_devices |= 1u << device;
 }
@@ -725,6 +737,7 @@ static inline void core_generation_bump(struct core *core, uint32_t device)
 /* A reason to ask about a device. */
 static inline void core_why(struct core *core, uint32_t device, uint32_t why)
 {
+    core->unsettled = true;
     core->devices[device].why |= why;
     core->touched_devices |= 1u << device;
 }
@@ -747,6 +760,21 @@ static inline struct core_act_record *core_emit_record(struct core *core, uint32
     record->kind = kind;
     record->reserved = 0;
     return record;
+}
+
+static inline struct core_cost_cell *core_cost_cell_of(struct core_model_costs *costs,
+                                                       uint32_t part, uint32_t tier)
+{
+    return part == CORE_COST_OUT  ? &costs->out[tier]
+           : part == CORE_COST_IN ? &costs->in[tier]
+                                  : &costs->drain;
+}
+
+/* Bit of a part in core_model_costs.known. */
+#define CORE_COST_PART_BITS 8u
+static inline uint32_t core_cost_bit(uint32_t part, uint32_t tier)
+{
+    return 1u << (part * CORE_COST_PART_BITS + (part == CORE_COST_DRAIN ? 0u : tier));
 }
 
 /* Slots to notify about a hook. */

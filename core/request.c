@@ -437,7 +437,7 @@ int core_request_arrive(struct core *core, const struct core_in_request *in)
         return -EINVAL;
     }
     struct core_model *m = &core->models[in->model];
-    core_quarantine_expire(core, in->model);
+    core_quarantines_expire(core, in->model);
     int64_t eta = core_eta_ns(core, in->model);
     if (!core->s.accepting || !available(core, m)) {
         reject(core, in, CORE_REJECT_UNAVAILABLE, available_in(core, m));
@@ -601,20 +601,6 @@ static bool has_room(const struct core *core, const struct core_instance *in)
 {
     return core_instance_admits(core, in) &&
            in->in_flight < core->models[in->model].max_concurrency;
-}
-
-bool core_dispatch_possible(const struct core *core, uint32_t model)
-{
-    const struct core_model *m = &core->models[model];
-    if (m->queue_len == 0) {
-        return false;
-    }
-    for (uint32_t i = 0; i < m->instance_count; i++) {
-        if (has_room(core, &core->instances[m->instance_first + i])) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /* A queue has run empty: copies with nothing in flight will see no completion that tells them. */

@@ -20,6 +20,7 @@ void core_snapshot_layout(struct core *core)
         core_set_add(&core->snap_instances, i);
     }
     core->snap_devices = (1u << core->s.device_count) - 1;
+    core->snap_fixed = true;
 }
 
 #define U32(NAME) core_blob_u32(&core->snapshot, SHUNT_COL_##NAME)[i]
@@ -55,6 +56,7 @@ static void model_queue(struct core *core, uint32_t i)
     F64(QUEUED_TOKENS) = m->queued_tokens;
     U32(IN_FLIGHT) = m->in_flight;
     U64(ARRIVALS) = core->model_counts[i].arrived;
+    /* Estimates change with arrivals only. */
     if (m->rate.last_ns != I64(LAST_ARRIVAL_NS) || core->model_counts[i].arrived <= 1) {
         F64(ARRIVAL_RATE) = core_rate_per_s(&m->rate, m->last_arrival_ns);
         F64(ARRIVAL_RATE_SHORT) = core_rate_per_s(&m->rate_short, m->last_arrival_ns);
@@ -68,25 +70,20 @@ static void model_queue(struct core *core, uint32_t i)
 static void model_places(struct core *core, uint32_t i)
 {
     const struct core_model *m = &core->models[i];
-    uint64_t resident = 0, placements = 0;
+    uint64_t resident = 0;
     int64_t until = CORE_NEVER;
     for (uint32_t k = m->instance_first; k < m->instance_first + m->instance_count; k++) {
         const struct core_instance *in = &core->instances[k];
-        placements |= UINT64_C(1) << in->device;
         if (in->visiting) {
             resident |= UINT64_C(1) << in->device;
         }
         until = in->quarantined_until_ns < until ? in->quarantined_until_ns : until;
     }
     U64(RESIDENT_DEVICES) = resident;
-    U64(PLACEMENTS) = placements;
     I64(QUARANTINED_UNTIL_NS) = until;
     U64(VISITS) = core->model_counts[i].visits;
     I64(LAST_VISIT_NS) = m->last_visit_ns;
     I64(LAST_SERVED_NS) = m->last_served_ns;
-    U32(MAX_CONCURRENCY) = m->max_concurrency;
-    F64(WEIGHT) = m->weight;
-    I64(MAX_WAIT_NS) = m->max_wait_ns;
 }
 
 /* Bounds and parts of costs change with what is learned, not with every request. */
@@ -102,17 +99,30 @@ static void model_parts(struct core *core, uint32_t i)
 {
     const struct core_model_costs *costs = &core->costs[core->models[i].cost_row];
     for (uint32_t t = 0; t < SHUNT_TIER_COUNT; t++) {
-        struct core_cost out;
-        struct core_cost in;
+        struct core_cost cost;
         size_t at = (size_t)i * SHUNT_TIER_COUNT + t;
-        core_cost_read(&costs->out[t], &out);
-        core_cost_read(&costs->in[t], &in);
-        core_blob_f64(&core->snapshot, SHUNT_COL_OUT_MEAN_NS)[at] = out.mean_ns;
-        core_blob_f64(&core->snapshot, SHUNT_COL_OUT_P95_NS)[at] = out.p95_ns;
-        core_blob_u64(&core->snapshot, SHUNT_COL_OUT_COUNT)[at] = out.count;
-        core_blob_f64(&core->snapshot, SHUNT_COL_IN_MEAN_NS)[at] = in.mean_ns;
-        core_blob_f64(&core->snapshot, SHUNT_COL_IN_P95_NS)[at] = in.p95_ns;
-        core_blob_u64(&core->snapshot, SHUNT_COL_IN_COUNT)[at] = in.count;
+        /* A cell with as many samples as were written has not changed since. */
+        if (costs->out[t].count != core_blob_u64(&core->snapshot, SHUNT_COL_OUT_COUNT)[at]) {
+            core_cost_read(&costs->out[t], &cost);
+            core_blob_f64(&core->snapshot, SHUNT_COL_OUT_MEAN_NS)[at] = cost.mean_ns;
+            core_blob_f64(&core->snapshot, SHUNT_COL_OUT_P95_NS)[at] = cost.p95_ns;
+            core_blob_u64(&core->snapshot, SHUNT_COL_OUT_COUNT)[at] = cost.count;
+        }
+        if (costs->in[t].count != core_blob_u64(&core->snapshot, SHUNT_COL_IN_COUNT)[at]) {
+            core_cost_read(&costs->in[t], &cost);
+            core_blob_f64(&core->snapshot, SHUNT_COL_IN_MEAN_NS)[at] = cost.mean_ns;
+            core_blob_f64(&core->snapshot, SHUNT_COL_IN_P95_NS)[at] = cost.p95_ns;
+            core_blob_u64(&core->snapshot, SHUNT_COL_IN_COUNT)[at] = cost.count;
+        }
+    }
+}
+
+void core_snapshot_forget_parts(struct core *core, uint32_t model)
+{
+    for (uint32_t t = 0; t < SHUNT_TIER_COUNT; t++) {
+        size_t at = (size_t)model * SHUNT_TIER_COUNT + t;
+        core_blob_u64(&core->snapshot, SHUNT_COL_OUT_COUNT)[at] = UINT64_MAX;
+        core_blob_u64(&core->snapshot, SHUNT_COL_IN_COUNT)[at] = UINT64_MAX;
     }
 }
 
@@ -149,7 +159,6 @@ static void device_row(struct core *core, uint32_t i)
                              : SHUNT_NONE;
     I64(DEVICE_SWITCH_ETA_NS) = switch_eta(core, d);
     I64(DEVICE_FREE_BYTES) = core_device_free(core, i);
-    I64(DEVICE_TOTAL_BYTES) = d->memory_bytes;
     I64(VISIT_START_NS) = in ? in->visit_start_ns : 0;
     U64(VISIT_SERVED) = in ? in->visit_served : 0;
     I64(VISIT_FIRST_DISPATCH_NS) = in && in->visit_first_ns != CORE_NEVER ? in->visit_first_ns : 0;
@@ -165,8 +174,6 @@ static void device_row(struct core *core, uint32_t i)
 static void instance_row(struct core *core, uint32_t i)
 {
     const struct core_instance *in = &core->instances[i];
-    U32(INSTANCE_MODEL) = in->model;
-    U32(INSTANCE_DEVICE) = in->device;
     U32(INSTANCE_STATE) = in->state;
     U32(INSTANCE_TIER) = in->tier;
     U32(INSTANCE_IN_FLIGHT) = in->in_flight;
@@ -183,11 +190,49 @@ static void instance_row(struct core *core, uint32_t i)
     I64(INSTANCE_BUSY_NS) = in->visit_busy_ns;
     I64(INSTANCE_BUSY_SINCE_NS) = in->busy_since_ns;
     U32(EVICTABLE) = in->state == SHUNT_INSTANCE_RESIDENT && in->visiting && !in->pinned;
+}
+
+/* ------------------------------------------------------------------ what is fixed */
+
+static void fixed_model(struct core *core, uint32_t i)
+{
+    const struct core_model *m = &core->models[i];
+    uint64_t placements = 0;
+    for (uint32_t k = m->instance_first; k < m->instance_first + m->instance_count; k++) {
+        placements |= UINT64_C(1) << core->instances[k].device;
+    }
+    U64(PLACEMENTS) = placements;
+    U32(MAX_CONCURRENCY) = m->max_concurrency;
+    F64(WEIGHT) = m->weight;
+    I64(MAX_WAIT_NS) = m->max_wait_ns;
+    core_snapshot_forget_parts(core, i);
+}
+
+static void fixed_instance(struct core *core, uint32_t i)
+{
+    const struct core_instance *in = &core->instances[i];
+    U32(INSTANCE_MODEL) = in->model;
+    U32(INSTANCE_DEVICE) = in->device;
     for (uint32_t t = 0; t < SHUNT_TIER_COUNT; t++) {
         size_t at = (size_t)i * SHUNT_TIER_COUNT + t;
         bool has = in->tiers >> t & 1;
         core_blob_i64(&core->snapshot, SHUNT_COL_DEVICE_BYTES)[at] = has ? in->device_bytes[t] : -1;
         core_blob_i64(&core->snapshot, SHUNT_COL_HOST_BYTES)[at] = has ? in->host_bytes[t] : -1;
+    }
+}
+
+/* Columns and rows that only a configuration changes. */
+static void fixed(struct core *core)
+{
+    core->snap_fixed = false;
+    for (uint32_t i = 0; i < core->s.model_count; i++) {
+        fixed_model(core, i);
+    }
+    for (uint32_t i = 0; i < core->s.instance_count; i++) {
+        fixed_instance(core, i);
+    }
+    for (uint32_t i = 0; i < core->s.device_count; i++) {
+        I64(DEVICE_TOTAL_BYTES) = core->devices[i].memory_bytes;
     }
 }
 
@@ -199,6 +244,9 @@ static void instance_row(struct core *core, uint32_t i)
 const struct shunt_snapshot *core_snapshot(struct core *core)
 {
     uint32_t i;
+    if (core->snap_fixed) {
+        fixed(core);
+    }
     while ((i = core_set_next(&core->snap_models, 0, core->s.model_count)) != CORE_NONE) {
         core_set_remove(&core->snap_models, i);
         model_queue(core, i);
@@ -249,6 +297,13 @@ static void cost_entry(struct core *core, uint32_t from, uint32_t to)
     core_blob_f64(&core->cost_blob, SHUNT_COL_COST_VAR_NS2)[at] = cost.var_ns2;
     core_blob_f64(&core->cost_blob, SHUNT_COL_COST_P95_NS)[at] = cost.p95_ns;
     core_blob_u64(&core->cost_blob, SHUNT_COL_COST_COUNT)[at] = cost.count;
+}
+
+void core_snapshot_forget_pair(struct core *core, uint32_t from, uint32_t to)
+{
+    size_t row = from == CORE_NONE ? core->s.model_count : from;
+    core_blob_u64(&core->cost_blob, SHUNT_COL_COST_COUNT)[row * core->s.model_count + to] =
+        UINT64_MAX;
 }
 
 const struct shunt_snapshot *core_costs(struct core *core)

@@ -17,10 +17,12 @@ struct core_cost_cell *core_pair_cell(const struct core *core, uint32_t from, ui
     return &core->pairs[row * core->limits.models_max + core->models[to].cost_row];
 }
 
-void core_learn_part(struct core *core, uint32_t model, struct core_cost_cell *cell,
+void core_learn_part(struct core *core, uint32_t model, uint32_t part, uint32_t tier,
                      int64_t sample_ns)
 {
-    core_cost_add(cell, sample_ns);
+    struct core_model_costs *costs = &core->costs[core->models[model].cost_row];
+    core_cost_add(core_cost_cell_of(costs, part, tier), sample_ns);
+    costs->known |= core_cost_bit(part, tier);
     core_set_add(&core->snap_costs, model);
     core->s.costs_gen++;
     core_set_add(&core->snap_parts, model);
@@ -33,6 +35,7 @@ void core_learn_pair(struct core *core, uint32_t from, uint32_t to, int64_t samp
     core_cost_add(core_pair_cell(core, from, to), sample_ns);
     core_set_add(&core->snap_costs, to);
     core->s.costs_gen++;
+    core_guard_touch_due(core);
 }
 
 double core_switch_estimate_ns(const struct core *core, uint32_t from, uint32_t instance)
@@ -103,10 +106,9 @@ int core_cost_seed(struct core *core, uint32_t model, uint32_t tier, uint32_t pa
         return -EINVAL;
     }
     struct core_model_costs *costs = &core->costs[core->models[model].cost_row];
-    struct core_cost_cell *cell = part == CORE_COST_OUT  ? &costs->out[tier]
-                                  : part == CORE_COST_IN ? &costs->in[tier]
-                                                         : &costs->drain;
-    seed(core, cell, model, prior);
+    costs->known |= core_cost_bit(part, tier);
+    core_snapshot_forget_parts(core, model);
+    seed(core, core_cost_cell_of(costs, part, tier), model, prior);
     return 0;
 }
 
@@ -117,6 +119,7 @@ int core_cost_seed_pair(struct core *core, uint32_t from, uint32_t to,
         from == to || (prior->count > 0 && !(prior->mean_ns >= 0.0))) {
         return -EINVAL;
     }
+    core_snapshot_forget_pair(core, from, to);
     seed(core, core_pair_cell(core, from, to), to, prior);
     return 0;
 }

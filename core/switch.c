@@ -599,7 +599,7 @@ static void begin_out(struct core *core, uint32_t device)
     }
     if (sw->victim_count == 1) {
         uint32_t from = core->instances[sw->victim_first].model;
-        core_learn_part(core, from, &core->costs[core->models[from].cost_row].drain, sw->drain_ns);
+        core_learn_part(core, from, CORE_COST_DRAIN, 0, sw->drain_ns);
     }
     struct shunt_switch_event event = event_of(core, device);
     core_notify_switch(core, CORE_HOOK_SWITCH_START, &event);
@@ -798,8 +798,7 @@ static void out_ended(struct core *core, uint32_t instance, const struct core_in
     }
     core_instance_event(core, instance, CORE_EV_REST);
     if (in->ok && was_resident) {
-        core_learn_part(core, at->model,
-                        &core->costs[core->models[at->model].cost_row].out[at->tier], took_ns);
+        core_learn_part(core, at->model, CORE_COST_OUT, at->tier, took_ns);
     }
     if (instance == sw->victim_first) {
         sw->victim_reached = at->tier;
@@ -839,9 +838,8 @@ static void probe_ok(struct core *core, uint32_t device, int64_t took_ns)
 {
     struct core_switch *sw = &core->devices[device].sw;
     struct core_instance *in = &core->instances[sw->target];
-    struct core_model *m = &core->models[in->model];
     int64_t in_ns = in->in_ns + took_ns;
-    core_learn_part(core, in->model, &core->costs[m->cost_row].in[sw->in_tier], in_ns);
+    core_learn_part(core, in->model, CORE_COST_IN, sw->in_tier, in_ns);
     /* A victim may have been removed by a reload since it left. */
     bool known = sw->victim_count == 0 || sw->victim_first != CORE_NONE;
     if (known && sw->victim_count <= 1 && sw->out_cost_ns >= 0) {
