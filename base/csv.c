@@ -100,8 +100,9 @@ struct csv {
 int csv_fail(const struct csv *csv, const struct csv_cell *cell, char *err, size_t err_size,
              const char *words, ...)
 {
+    uint64_t line = lines_number(csv->lines);
     int n = snprintf(err, err_size, "%s:%llu:%u: ", csv->path,
-                     (unsigned long long)lines_number(csv->lines), cell ? cell->column : 1);
+                     (unsigned long long)(line ? line : 1), cell ? cell->column : 1);
     if (n >= 0 && (size_t)n < err_size) {
         va_list args;
         va_start(args, words);

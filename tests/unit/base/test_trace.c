@@ -412,6 +412,210 @@ static void test_datetimes(void **state)
     }
 }
 
+/* Every built-in format on a few rows in its published layout. */
+static void test_formats(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *format, *text;
+        struct {
+            int64_t t_ns, input_tokens, output_tokens, service_ns;
+            const char *model;
+        } want[2];
+    } cases[] = {
+        {"azure-llm-2024",
+         "TIMESTAMP,ContextTokens,GeneratedTokens\n2024-05-10 00:00:00.009930+00:00,2162,5\n"
+         "2024-05-10 00:00:01+00:00,2399,6\n",
+         {{INT64_C(1715299200009930000), 2162, 5, -1, ""},
+          {INT64_C(1715299201000000000), 2399, 6, -1, ""}}},
+        {"gentd26",
+         "gmt_create,predict_type,predict_status,exec_time_seconds,groupId,prompt_length,"
+         "negative_prompt_length,num_images_per_prompt,num_inference_steps,"
+         "checkpoint_model_version_id,num_lora\n"
+         "1970-01-01 00:00:50,TXT_2_IMG,SUCCEED,32.0,G0000,63.0,26.0,1.0,30.0,M0000,0\n"
+         "1970-01-01 00:00:50,TXT_2_IMG,SUCCEED,43.0,G0001,93.0,,1.0,40.0,,0\n",
+         {{INT64_C(50000000000), -1, -1, INT64_C(32000000000), "M0000"},
+          {INT64_C(50000000000), -1, -1, INT64_C(43000000000), ""}}},
+        {"mooncake",
+         "{\"timestamp\": 0, \"input_length\": 6758, \"output_length\": 500, \"hash_ids\": [0, "
+         "1]}\n"
+         "{\"timestamp\": 3052, \"input_length\": 7, \"output_length\": 490, \"hash_ids\": []}\n",
+         {{0, 6758, 500, -1, ""}, {INT64_C(3052000000), 7, 490, -1, ""}}},
+        {"burstgpt",
+         "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n"
+         "5,ChatGPT,472,18,490,Conversation log\n45,GPT-4,1087,0,1087,API log\n",
+         {{INT64_C(5000000000), 472, 18, -1, "ChatGPT"},
+          {INT64_C(45000000000), 1087, 0, -1, "GPT-4"}}},
+        {"burstgpt",
+         "Timestamp,Session ID,Elapsed time,Model,Request tokens,Response tokens,Total tokens,Log "
+         "Type\n5.25,a-1,1.5,ChatGPT,472,18,490,Conversation log\n"
+         "6,,2.5,GPT-4,1087,1,1088,API log\n",
+         {{INT64_C(5250000000), 472, 18, -1, "ChatGPT"},
+          {INT64_C(6000000000), 1087, 1, -1, "GPT-4"}}},
+        /* in order of the end, not of the arrival; one began before the log did */
+        {"azure-functions-2021",
+         "app,func,end_timestamp,duration\na,f,0.5,0.75\nb,g,9.25,0.25\na,f,10,8\n",
+         {{INT64_C(-250000000), -1, -1, INT64_C(750000000), "a"},
+          {INT64_C(2000000000), -1, -1, INT64_C(8000000000), "a"}}},
+        {"aegaeon",
+         "Request Time,Model Name,Input Length,Output Length\n00:00:59.418,s_08,168,416\n"
+         "100:01:00,s_18,18,223\n",
+         {{INT64_C(59418000000), 168, 416, -1, "s_08"},
+          {INT64_C(360060000000000), 18, 223, -1, "s_18"}}},
+        {"servegen",
+         "t_s,cls,in_tok,out_tok\n0.093,12,536,78\n0.641,13,303,2\n",
+         {{93000000, 536, 78, -1, "12"}, {641000000, 303, 2, -1, "13"}}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct trace_reader *reader;
+        struct trace_error err;
+        struct trace_row row;
+        assert_non_null(strstr(trace_format_names(), cases[i].format));
+        if (trace_open_memory(&reader, "f", cases[i].text, strlen(cases[i].text),
+                              trace_format_find(cases[i].format), NULL, 0, &err)) {
+            fail_msg("%s", err.text);
+        }
+        for (size_t k = 0; k < 2; k++) {
+            if (trace_next(reader, &row, &err) != 1) {
+                fail_msg("%s: %s", cases[i].format, err.text);
+            }
+            assert_int_equal(row.t_ns, cases[i].want[k].t_ns);
+            assert_int_equal(row.input_tokens, cases[i].want[k].input_tokens);
+            assert_int_equal(row.output_tokens, cases[i].want[k].output_tokens);
+            assert_int_equal(row.service_ns, cases[i].want[k].service_ns);
+            assert_string_equal(row.model, cases[i].want[k].model);
+        }
+        trace_close(reader);
+    }
+}
+
+static void test_clocks(void **state)
+{
+    (void)state;
+    int64_t ns;
+    static const char *const bad[] = {"",         "1:2:3",         "00:60:00",    "00:00:61",
+                                      "0:00:00:", "00:00:00.",     "00:00:00.1x", "-1:00:00",
+                                      "a:00:00",  "0000000:00:00", "00:00:0",     "00:00:00.-1"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        if (clock_parse(bad[i], strlen(bad[i]), &ns) != -EINVAL) {
+            fail_msg("\"%s\" is read", bad[i]);
+        }
+    }
+    assert_int_equal(clock_parse("7:08:09.25", 10, &ns), 0);
+    assert_int_equal(ns, INT64_C(25689250000000));
+}
+
+/* LEN rows, one a second, of which the last began BACK seconds before it ended. */
+static char *late_row(size_t len, size_t back)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    assert_non_null(out);
+    (void)fprintf(out, "end,svc\n");
+    for (size_t i = 1; i <= len; i++) {
+        (void)fprintf(out, "%zu,%zu\n", i, i < len ? 0 : back);
+    }
+    assert_int_equal(fclose(out), 0);
+    return text;
+}
+
+/* A row is put in its place over TRACE_REORDER_MAX rows; one from farther away is an error. */
+static void test_reorder(void **state)
+{
+    (void)state;
+    static const char *const pairs[][2] = {{"end_time_s", "end"}, {"service_s", "svc"}};
+    struct trace_format format = mapping(pairs, 2);
+    for (size_t over = 0; over < 2; over++) {
+        size_t len = 100000;
+        /* The oldest row still held when the last one is read is this far back. */
+        char *text = late_row(len, TRACE_REORDER_MAX + over);
+        struct trace_reader *reader;
+        struct trace_error err;
+        struct trace_row row;
+        assert_int_equal(
+            trace_open_memory(&reader, "f.csv", text, strlen(text), &format, NULL, 0, &err), 0);
+        int64_t last_ns = 0;
+        size_t rows = 0;
+        int rc;
+        while ((rc = trace_next(reader, &row, &err)) == 1) {
+            assert_true(row.t_ns >= last_ns);
+            last_ns = row.t_ns;
+            rows++;
+        }
+        if (over) {
+            assert_int_equal(rc, -EINVAL);
+            assert_string_equal(err.text,
+                                "f.csv:100001:1: this row arrives before one that is more than "
+                                "65536 rows above it; sort the file by arrival");
+        } else {
+            assert_int_equal(rc, 0);
+            assert_int_equal(rows, len);
+        }
+        trace_close(reader);
+        free(text);
+    }
+    static const char *const lone[][2] = {{"end_time_s", "end"}};
+    format = mapping(lone, 1);
+    assert_string_equal(error_of("end\n1\n", 6, "f.csv", &format),
+                        "f.csv: end_time_s needs service_s: arrival = end - service");
+}
+
+/* Rows are numbered over the whole file, whatever filters leave out. */
+static void test_numbers(void **state)
+{
+    (void)state;
+    static const char text[] = "t_s,cls,in_tok,out_tok\n1,0,1,1\n\n2,1,1,1\n3,0,1,1\n";
+    const struct trace_filter where = {"cls", "0"};
+    struct trace_reader *reader;
+    struct trace_error err;
+    struct trace_row row;
+    assert_int_equal(trace_open_memory(&reader, "f", text, sizeof text - 1,
+                                       trace_format_find("servegen"), &where, 1, &err),
+                     0);
+    assert_int_equal(trace_next(reader, &row, &err), 1);
+    assert_int_equal(row.number, 0);
+    assert_int_equal(trace_next(reader, &row, &err), 1);
+    assert_int_equal(row.number, 2);
+    assert_int_equal(row.line, 5);
+    trace_close(reader);
+}
+
+/* What is wrong with files of the other formats, with its place. */
+static void test_format_errors(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *format, *text, *error;
+    } cases[] = {
+        {"aegaeon", "Request Time,Model Name,Input Length,Output Length\n00:00:1.5,m,1,1\n",
+         "f.csv:2:1: Request Time is not HH:MM:SS: \"00:00:1.5\""},
+        {"aegaeon", "Request Time,Model Name,Input Length\n",
+         "f.csv:1:1: no column \"Output Length\" (the file has: Request Time, Model Name, Input "
+         "Length)"},
+        {"burstgpt",
+         "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n"
+         "5,m,4,5,9,x\n4,m,1,1,2,x\n",
+         "f.csv:3:1: the time runs backwards: 4 is before the row above; sort the file by time"},
+        {"servegen", "t_s,cls,in_tok,out_tok\n1,0,1\n",
+         "f.csv:2: 3 cells, but the first line names 4 columns"},
+        {"servegen", "t_s,cls,in_tok,out_tok\n1,0,1,-4\n",
+         "f.csv:2:7: out_tok is out of range: -4"},
+        {"servegen", "t_s,cls,in_tok,out_tok\n1,\"0,1,4\n",
+         "f.csv:2:3: a quoted cell that does not end in this line"},
+        {"azure-functions-2021", "app,func,end_timestamp,duration\na,b,5,x\n",
+         "f.csv:2:7: duration is not a number: \"x\""},
+        {"mooncake", "{\"timestamp\": 0, \"input_length\": 6758}\n",
+         "f.csv:1: no member \"output_length\""},
+        {"mooncake", "[1]\n", "f.csv:1:1: not a JSON object"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_string_equal(error_of(cases[i].text, strlen(cases[i].text), "f.csv",
+                                     trace_format_find(cases[i].format)),
+                            cases[i].error);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -422,6 +626,9 @@ int main(void)
         cmocka_unit_test(test_line_limit),     cmocka_unit_test(test_missing_file),
         cmocka_unit_test(test_mapping_errors), cmocka_unit_test(test_many_rows),
         cmocka_unit_test(test_decimals),       cmocka_unit_test(test_datetimes),
+        cmocka_unit_test(test_formats),        cmocka_unit_test(test_clocks),
+        cmocka_unit_test(test_reorder),        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_format_errors),
     };
     return cmocka_run_group_tests_name("trace", tests, NULL, NULL);
 }
