@@ -635,12 +635,17 @@ int64_t scenario_work_ns(const struct scenario *scenario, const struct arrival *
     case SCENARIO_BATCH: {
         int64_t in = arrival->input_tokens > 0 ? arrival->input_tokens : 0;
         int64_t out = arrival->output_tokens > 0 ? arrival->output_tokens : 0;
-        int64_t prefill_ps = 0, step_ps = 0, steps_ps = 0, sum_ps = 0;
+        int64_t prefill_ps = 0, step_ps = 0, steps_ps = 0, contexts_ps = 0, sum_ps = 0;
+        int64_t context = 0; /* half way, in tokens */
         step_ps = service->d0_ps + 16 * service->d1_ps;
         if (__builtin_mul_overflow(service->p1_ps, in, &prefill_ps) ||
             __builtin_mul_overflow(step_ps, out, &steps_ps) ||
             __builtin_add_overflow(prefill_ps, service->p0_ps, &prefill_ps) ||
-            __builtin_add_overflow(prefill_ps, steps_ps / 16, &sum_ps)) {
+            __builtin_add_overflow(in, out / 2, &context) ||
+            __builtin_mul_overflow(service->d2_ps, context, &contexts_ps) ||
+            __builtin_mul_overflow(contexts_ps, out, &contexts_ps) ||
+            __builtin_add_overflow(steps_ps / 16, contexts_ps, &steps_ps) ||
+            __builtin_add_overflow(prefill_ps, steps_ps, &sum_ps)) {
             return INT64_MAX / 1000;
         }
         work_ns = sum_ps / 1000;

@@ -204,8 +204,8 @@ const char *scenario_label_name(enum scenario_label label);
 
 /*
  * Seconds of device time that a request takes without any switch, as the load counts it: its
- * service_s; for BATCH prefill and output steps at a batch of 16, a sixteenth of each step:
- * p0 + p1 in + out (d0 + 16 d1)/16, contexts left out.
+ * service_s; for BATCH prefill and output steps at a batch of 16, a sixteenth of each step, every
+ * context half way through its output: p0 + p1 in + out ((d0 + 16 d1)/16 + d2 (in + out/2)).
  */
 int64_t scenario_work_ns(const struct scenario *scenario, const struct arrival *arrival);
 

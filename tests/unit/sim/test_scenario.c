@@ -394,8 +394,10 @@ static void test_work(void **state)
     struct scenario *s = parse(issue);
     struct arrival arrival = {
         .model = 0, .input_tokens = 1000, .output_tokens = 160, .service_ns = -1};
-    /* 5.49 ms + 22.9 ms + 160 / 16 steps of 8.45 ms + 16 x 0.107 ms. */
-    assert_int_equal(scenario_work_ns(s, &arrival), 5490000 + 22900000 + 10 * (8450000 + 1712000));
+    /* 5.49 ms + 22.9 ms + 160 / 16 steps of 8.45 ms + 16 x 0.107 ms, each with contexts of 1080
+     * tokens at 44 ns. */
+    assert_int_equal(scenario_work_ns(s, &arrival),
+                     5490000 + 22900000 + 10 * (8450000 + 1712000) + 160 * 1080 * 44);
     arrival.input_tokens = INT64_MAX;
     assert_true(scenario_work_ns(s, &arrival) > 0);
     arrival =
