@@ -330,9 +330,18 @@ int config_url_parse(const char *text, struct config_address *ret_address, char 
 void config_print_help(FILE *out);
 void config_print_manual(FILE *out);
 
+/* What the manual of a YAML file says differently of a setting; NULL: as the table has it. */
+struct config_yaml_row {
+    const char *path; /* of the group: "models[]", "" for the top level */
+    const char *key;
+    const char *type;
+    const char *value;
+    const char *doc;
+};
+
 /* Rows of a Markdown table, setting, type, default, meaning: those settings of the group `path`
- * ("models[]", "" for the top level) that config_from_yaml reads. */
-void config_print_core(FILE *out, const char *path);
+ * that config_from_yaml reads. `rows` ends with one without a key. */
+void config_print_core(FILE *out, const char *path, const struct config_yaml_row *rows);
 
 /* The comment that `init` writes above a setting: its doc, range, unit and default, each line
  * begun with `prefix`. `path` is "limits.max_wait_s", "models[].name"... ; -ENOENT. */

@@ -220,25 +220,37 @@ static void print_cell(FILE *out, const char *text)
     }
 }
 
-static void print_row(FILE *out, const struct config_info *info)
+static void print_row(FILE *out, const struct config_info *info, const struct config_yaml_row *said)
 {
     char type[160], value[96];
     describe_type(info, type, sizeof type);
     describe_default(info, value, sizeof value);
     (void)fprintf(out, "| `%s` | ", info->key);
-    print_cell(out, type);
-    (void)fprintf(out, " | %s | ", value);
-    print_cell(out, info->doc);
+    print_cell(out, said && said->type ? said->type : type);
+    (void)fprintf(out, " | %s | ", said && said->value ? said->value : value);
+    print_cell(out, said && said->doc ? said->doc : info->doc);
     (void)fputs(" |\n", out);
 }
 
-void config_print_core(FILE *out, const char *path)
+/* The row that says something of a setting; NULL: none does. */
+static const struct config_yaml_row *row_of(const struct config_yaml_row *rows, const char *path,
+                                            const char *key)
+{
+    for (; rows->key; rows++) {
+        if (strcmp(rows->path, path) == 0 && strcmp(rows->key, key) == 0) {
+            return rows;
+        }
+    }
+    return NULL;
+}
+
+void config_print_core(FILE *out, const char *path, const struct config_yaml_row *rows)
 {
     for (size_t g = 0; g < CONFIG_GROUP_COUNT; g++) {
         const struct config_group *group = &config_groups[g];
         for (size_t i = 0; strcmp(group->path, path) == 0 && i < group->info_count; i++) {
             if (group->info[i].flags & CONFIG_CORE) {
-                print_row(out, &group->info[i]);
+                print_row(out, &group->info[i], row_of(rows, path, group->info[i].key));
             }
         }
     }
@@ -262,7 +274,7 @@ void config_print_manual(FILE *out)
             out, "\n## %s\n\n%s\n\n| setting | type | default | meaning |\n|---|---|---|---|\n",
             g == CONFIG_GROUP_TOP ? "Top level" : group->path, group->doc);
         for (size_t i = 0; i < group->info_count; i++) {
-            print_row(out, &group->info[i]);
+            print_row(out, &group->info[i], NULL);
         }
     }
 }

@@ -298,6 +298,31 @@ static int read_config(struct scenario_reader *reader)
 
 /* ------------------------------------------------------------------ requests */
 
+/* Whether what is drawn for the requests of a source is what the engine of its model serves; what
+ * traces and lists say is seen only when they are read. */
+static int check_source(struct scenario_reader *reader, const struct yaml_node *node, size_t index)
+{
+    const struct scenario *scenario = reader->scenario;
+    const struct arrivals_source *source = &scenario->arrivals.sources[index];
+    if (source->kind == ARRIVALS_TRACE || source->kind == ARRIVALS_LIST || source->model < 0) {
+        return 0;
+    }
+    bool batch = scenario->models[source->model].service.kind == SCENARIO_BATCH;
+    bool tokens = source->kind == ARRIVALS_FITTED || (source->input_tokens.kind != DIST_NONE &&
+                                                      source->output_tokens.kind != DIST_NONE);
+    const char *name = scenario_model_name(scenario, (uint32_t)source->model);
+    if (batch && !tokens) {
+        return yaml_fail(reader->yaml, node,
+                         "input_tokens, output_tokens: model %.60s is served by tokens; say both",
+                         name);
+    }
+    if (!batch && source->service_s.kind == DIST_NONE) {
+        return yaml_fail(reader->yaml, node, "service_s is missing: model %.60s is served by time",
+                         name);
+    }
+    return 0;
+}
+
 static int read_arrivals(struct scenario_reader *reader, bool wanted)
 {
     struct scenario *scenario = reader->scenario;
@@ -318,11 +343,12 @@ static int read_arrivals(struct scenario_reader *reader, bool wanted)
     }
     rc = arrivals_load(spec, reader->yaml, list, reader->folder, reader->traces);
     bool limited = scenario->requests_max > 0 || scenario->horizon_ns > 0;
-    for (size_t i = 0; rc == 0 && i < spec->sources_len && !limited; i++) {
-        if (arrivals_endless(&spec->sources[i])) {
-            rc = yaml_fail(reader->yaml, list,
-                           "arrivals: source %zu goes on for ever; say requests or horizon_s",
-                           i + 1);
+    const struct yaml_node *node = list->child;
+    for (size_t i = 0; rc == 0 && i < spec->sources_len; i++, node = node->next) {
+        rc = check_source(reader, node, i);
+        if (rc == 0 && !limited && arrivals_endless(&spec->sources[i])) {
+            rc = yaml_fail(reader->yaml, node,
+                           "this source goes on for ever; say requests or horizon_s");
         }
     }
     return rc;

@@ -112,9 +112,7 @@ static const struct section sections[] = {
     {"Top level", "", "", NULL},
     {"devices[]", NULL, "devices[]", "What models take turns on, at least one."},
     {"models[]", "models[]", "models[]",
-     "At least one. `tiers` not said is what `switch.tiers` names, or `stopped` alone. "
-     "`max_concurrency: unlimited` puts no limit on what is in flight. A model without arrivals is "
-     "legal."},
+     "At least one. A model without arrivals is legal: switches to it are."},
     {"models[].service", "models[].service", NULL, NULL},
     {"arrivals[]", NULL, NULL, NULL},
     {"switch", "switch", NULL, NULL},
@@ -125,8 +123,7 @@ static const struct section sections[] = {
     {"switch.host_cache", "switch.host_cache", NULL, NULL},
     {"switch.late", "switch.late", NULL, NULL},
     {"limits", "limits", "limits",
-     "`queued_max` and `in_flight_max` not said are what the queues and engines of all models may "
-     "hold together."},
+     "How much is accepted, and how long anything may take. `none` is no limit."},
     {"guard", NULL, "guard",
      "`guard: default`, `guard: off`, or a mapping. `off` is for scenarios alone: nothing limits a "
      "visit, a switch or an answer, results say `guarded: false`, and no bound is given."},
@@ -134,10 +131,31 @@ static const struct section sections[] = {
     {"faults[]", "faults[]", NULL, NULL},
 };
 
+/* Where a scenario differs from a host. */
+static const struct config_yaml_row rows[] = {
+    {"", "host_memory_gib", NULL, NULL,
+     "Budget for all weights held in host memory together. auto: no limit."},
+    {"devices[]", "memory_gib", "number, 0.001 to 65536 GiB", NULL,
+     "Memory that models may fill, those that sleep included."},
+    {"models[]", "name", NULL, NULL, "Printable ASCII without space and quotes."},
+    {"models[]", "placements", NULL, NULL,
+     "The same as a list of device sets, [[gpu0], [gpu1]]; this version takes one device a set."},
+    {"models[]", "memory_gib", "number, or mapping of numbers by tier; GiB", NULL,
+     "Device memory: {resident: 19.5, asleep: 1.4} by tier, or a number for resident alone. Tiers "
+     "not named hold none."},
+    {"models[]", "host_memory_gib", "number, or mapping of numbers by tier; GiB", NULL, NULL},
+    {"models[]", "tiers", NULL, "those of switch.tiers, else stopped",
+     "Tiers the model may be moved out to, preferred first."},
+    {"models[]", "max_concurrency", "whole number, 1 to 65536 requests, or unlimited", NULL, NULL},
+    {"limits", "queued_max", NULL, "what all queues hold", NULL},
+    {"limits", "in_flight_max", NULL, "what all engines serve", NULL},
+    {NULL, NULL, NULL, NULL, NULL}};
+
 static const char tail[] =
     "\n## A scenario of a host\n"
     "\n"
-    "`shunt sim --from-config shunt.cfg ARRIVALS.yaml` simulates a host: devices, models, limits "
+    "`shunt sim --from-config shunt.cfg --arrivals ARRIVALS.yaml` simulates a host: devices, "
+    "models, limits "
     "and "
     "guard are those of its file, which must have one cell and no \"auto\" in memory. Engines work "
     "as `models[].emulate` says, whatever their driver: `ttft_ms` for a prefill, `token_ms` (1 + "
@@ -243,7 +261,7 @@ static void print_section(FILE *out, const struct section *section)
         print_keys(out, section->group);
     }
     if (section->settings) {
-        config_print_core(out, section->settings);
+        config_print_core(out, section->settings, rows);
     }
 }
 

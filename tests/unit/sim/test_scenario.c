@@ -416,7 +416,8 @@ static void test_of_a_host(void **state)
     (void)state;
     struct scenario *s = NULL;
     put("host.yaml", "scenario: mine\nhorizon_s: 10\n"
-                     "arrivals: [{kind: poisson, model: small, rate_per_s: 1}]\n");
+                     "arrivals: [{kind: poisson, model: small, rate_per_s: 1, input_tokens: 9, "
+                     "output_tokens: 9}]\n");
     char path[256];
     (void)snprintf(path, sizeof path, "%s/host.yaml", folder);
     int rc = scenario_from_config(SHUNT_SOURCE_DIR "/examples/minimal.cfg", path, NULL, &s, err,
@@ -556,7 +557,13 @@ static const struct bad bads[] = {
     {HEAD MATRIX, "s.yaml:1:1: arrivals is missing"},
     {HEAD MATRIX "arrivals: []\n", "s.yaml:6:11: arrivals: a list of one or more sources"},
     {HEAD MATRIX "arrivals: [{kind: poisson, model: a, rate_per_s: 1, service_s: 1}]\n",
-     "s.yaml:6:11: arrivals: source 1 goes on for ever; say requests or horizon_s"},
+     "s.yaml:6:12: this source goes on for ever; say requests or horizon_s"},
+    {HEAD MATRIX "requests: 9\narrivals: [{kind: poisson, model: a, rate_per_s: 1}]\n",
+     "s.yaml:7:12: service_s is missing: model a is served by time"},
+    {"devices: [{name: g, memory_gib: 80}]\nmodels: [{name: a, memory_gib: 1, service: {kind: "
+     "batch, d0_s: 1}}]\nrequests: 9\narrivals: [{kind: poisson, model: a, rate_per_s: 1, "
+     "input_tokens: 3}]\n",
+     "s.yaml:4:12: input_tokens, output_tokens: model a is served by tokens; say both"},
     {HEAD JOBS MATRIX "requests: 0\n",
      "s.yaml:7:11: requests: 0 is out of range; wants 1 to 1000000000000"},
     {HEAD JOBS MATRIX "label: true\n", "s.yaml:7:8: label: \"true\" is not one of real|semi|"},
