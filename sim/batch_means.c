@@ -16,14 +16,8 @@ static void merge(struct batch_means *b)
     b->shift++;
 }
 
-void batch_means_add(struct batch_means *b, int64_t value)
+void batch_means_close(struct batch_means *b)
 {
-    b->count++;
-    b->total += value;
-    b->open += value;
-    if (++b->fill < UINT64_C(1) << b->shift) {
-        return;
-    }
     if (b->full == BATCH_MEANS_SLOTS) {
         merge(b);
         return;
@@ -33,12 +27,22 @@ void batch_means_add(struct batch_means *b, int64_t value)
     b->fill = 0;
 }
 
+wide batch_means_total(const struct batch_means *b)
+{
+    wide total = b->open;
+    for (uint32_t i = 0; i < b->full; i++) {
+        total += b->sum[i];
+    }
+    return total;
+}
+
 struct batch_means_figures batch_means_figures(const struct batch_means *b)
 {
     struct batch_means_figures f = {
         .mean = (double)NAN, .se = (double)NAN, .lag1 = (double)NAN, .batches = b->full};
-    if (b->count > 0) {
-        f.mean = (double)b->total / (double)b->count;
+    uint64_t count = batch_means_count(b);
+    if (count > 0) {
+        f.mean = (double)batch_means_total(b) / (double)count;
     }
     if (b->full < BATCH_MEANS_MIN) {
         return f;

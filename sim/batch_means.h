@@ -14,8 +14,6 @@ enum { BATCH_MEANS_SLOTS = 64, BATCH_MEANS_MIN = 30 };
 
 /* A zeroed one is empty and ready. */
 struct batch_means {
-    uint64_t count;
-    wide total;
     wide open;      /* sum of the batch that is being filled */
     uint64_t fill;  /* values in it */
     uint32_t shift; /* a batch has 2^shift values */
@@ -31,7 +29,24 @@ struct batch_means_figures {
     uint32_t batches;
 };
 
-void batch_means_add(struct batch_means *b, int64_t value);
+/* A batch is full: for batch_means_add. */
+void batch_means_close(struct batch_means *b);
+
+static inline void batch_means_add(struct batch_means *b, int64_t value)
+{
+    b->open += value;
+    if (++b->fill >> b->shift) {
+        batch_means_close(b);
+    }
+}
+
+static inline uint64_t batch_means_count(const struct batch_means *b)
+{
+    return ((uint64_t)b->full << b->shift) + b->fill;
+}
+
+/* Sum of all values. */
+wide batch_means_total(const struct batch_means *b);
 struct batch_means_figures batch_means_figures(const struct batch_means *b);
 
 #endif

@@ -44,6 +44,8 @@ struct model_figures {
     struct stat wait;
 };
 
+/* Kept from the first request on that is not of the first class; until then the figures of all
+ * requests are that class's. */
 struct class_figures {
     uint64_t completed;
     struct stat wait, ttft;
@@ -107,6 +109,7 @@ struct measure {
     wide quarter_sum[QUARTER_BINS];
     uint32_t quarter_shift;
 
+    bool several_classes;
     struct class_figures classes[CLASSES];
     struct device_figures *devices;
     struct model_figures *models;
@@ -398,23 +401,54 @@ static struct times times_of(const struct measure *m, const struct sim_request *
                           .response_ns = cap_ns};
 }
 
-static void add_measured(struct measure *m, const struct sim_request *request,
-                         struct model_figures *model, const struct times *times)
+/* The waits of all measured requests: the sketches of the models put together. */
+static void merge_models(const struct measure *m, struct histogram *sketch)
+{
+    for (uint32_t i = 0; i < m->model_count; i++) {
+        histogram_merge(sketch, &m->models[i].wait.sketch);
+    }
+}
+
+/* What was counted so far is the first class's. */
+static void fill_first_class(const struct measure *m, struct class_figures *class)
+{
+    class->completed = m->completed_measured;
+    class->wait.means = m->wait;
+    merge_models(m, &class->wait.sketch);
+    class->ttft = m->ttft;
+}
+
+static void add_class(struct measure *m, const struct sim_request *request,
+                      const struct times *times)
 {
     uint32_t index = request->service_class < CLASSES ? request->service_class : 0;
     struct class_figures *class = &m->classes[index];
-    stat_add(&model->wait, times->wait_ns);
     stat_add(&class->wait, times->wait_ns);
+    if (times->ttft_ns >= 0) {
+        stat_add(&class->ttft, times->ttft_ns);
+    }
+    class->completed += times->completed;
+}
+
+static void add_measured(struct measure *m, const struct sim_request *request,
+                         struct model_figures *model, const struct times *times)
+{
+    if (request->service_class != 0 && !m->several_classes) {
+        m->several_classes = true;
+        fill_first_class(m, &m->classes[0]);
+    }
+    if (m->several_classes) {
+        add_class(m, request, times);
+    }
+    stat_add(&model->wait, times->wait_ns);
     batch_means_add(&m->wait, times->wait_ns);
     stat_add(&m->to_switch, times->to_switch_ns);
     stat_add(&m->response, times->response_ns);
     if (times->ttft_ns >= 0) {
         stat_add(&m->ttft, times->ttft_ns);
-        stat_add(&class->ttft, times->ttft_ns);
     }
     add_to_quarter(m, request->number - m->first_number, times->wait_ns);
     model->completed += times->completed;
-    class->completed += times->completed;
     m->completed_measured += times->completed;
 }
 
@@ -506,8 +540,8 @@ static double ratio(double a, double b)
 static struct result_stat figures(const struct batch_means *means, const struct histogram *sketch)
 {
     struct batch_means_figures f = batch_means_figures(means);
-    assert(sketch->count == means->count);
-    struct result_stat stat = {.count = means->count,
+    assert(sketch->count == batch_means_count(means));
+    struct result_stat stat = {.count = sketch->count,
                                .mean_s = f.mean / 1e9,
                                .se_s = f.se / 1e9,
                                .batches = f.batches,
@@ -623,11 +657,14 @@ static void fill_models(const struct measure *m, int64_t t_ns, struct result *r)
     }
 }
 
-static void fill_classes(const struct measure *m, struct result *r)
+static void fill_classes(struct measure *m, struct result *r)
 {
+    if (!m->several_classes) {
+        fill_first_class(m, &m->classes[0]);
+    }
     for (uint32_t i = 0; i < CLASSES; i++) {
         const struct class_figures *class = &m->classes[i];
-        if (class->wait.means.count > 0) {
+        if (class->wait.sketch.count > 0) {
             r->classes[r->class_count++] =
                 (struct result_class){.name = arrivals_class_name(i),
                                       .completed = class->completed,
@@ -637,12 +674,9 @@ static void fill_classes(const struct measure *m, struct result *r)
     }
 }
 
-/* Overall waits: the sketches of the models put together. */
 static void fill_waits(const struct measure *m, struct histogram *sketch, struct result *r)
 {
-    for (uint32_t i = 0; i < m->model_count; i++) {
-        histogram_merge(sketch, &m->models[i].wait.sketch);
-    }
+    merge_models(m, sketch);
     r->wait = figures(&m->wait, sketch);
     histogram_merge(sketch, &m->warmup_wait);
     r->wait_all = figures(&m->wait_all, sketch);
