@@ -257,31 +257,48 @@ static int status_of(int rc)
     }
 }
 
-/* The file is there whole or not at all. */
-static int write_report(const char *path, const json_t *results)
+/* A file that takes its name only once it is whole; opened before the runs, so that nobody
+ * simulates for an hour to learn that the folder is missing. */
+struct page {
+    FILE *out;
+    char *part;
+};
+
+static int page_open(const char *path, struct page *ret_page)
 {
-    char err[ERROR_MAX] = "", *part = NULL;
-    size_t size = strlen(path) + sizeof(".part");
-    FILE *out = NULL;
-    int rc = (part = malloc(size)) ? 0 : -ENOMEM;
-    if (!rc) {
-        (void)snprintf(part, size, "%s.part", path);
-        out = fopen(part, "w");
-        rc = out ? report_write(out, results, err, sizeof(err)) : -errno;
+    *ret_page = (struct page){.out = NULL};
+    if (!path) {
+        return VERB_DONE;
     }
-    if (out && fclose(out) && !rc) {
-        rc = -errno;
+    if (asprintf(&ret_page->part, "%s.part", path) < 0) {
+        ret_page->part = NULL;
     }
-    if (!rc && rename(part, path)) {
-        rc = -errno;
+    ret_page->out = ret_page->part ? fopen(ret_page->part, "w") : NULL;
+    if (!ret_page->out) {
+        (void)fprintf(stderr, "shunt sim: --report: %s: %s\n", path, strerror(errno));
+        free(ret_page->part);
+        return VERB_USAGE;
     }
+    return VERB_DONE;
+}
+
+/* RESULTS NULL: the runs failed, nothing is left of the page. */
+static int page_close(struct page *page, const char *path, const json_t *results)
+{
+    char err[ERROR_MAX] = "";
+    if (!page->out) {
+        return VERB_DONE;
+    }
+    int rc = results ? report_write(page->out, results, err, sizeof(err)) : -ECANCELED;
+    rc = fclose(page->out) && !rc ? -errno : rc;
+    rc = !rc && rename(page->part, path) ? -errno : rc;
     if (rc) {
-        (void)fprintf(stderr, "shunt sim: --report %s: %s\n", path, err[0] ? err : strerror(-rc));
-        if (out) {
-            (void)unlink(part);
-        }
+        (void)unlink(page->part);
     }
-    free(part);
+    if (rc && results) {
+        (void)fprintf(stderr, "shunt sim: --report: %s: %s\n", path, err[0] ? err : strerror(-rc));
+    }
+    free(page->part);
     return rc ? VERB_FAILED : VERB_DONE;
 }
 
@@ -318,16 +335,20 @@ static int execute(const struct command *c, const struct scenarios *scenarios,
                                          .ctx = &bar};
     json_t *results = NULL;
     char err[ERROR_MAX] = "";
+    struct page page;
+    if (page_open(c->report, &page)) {
+        return VERB_USAGE;
+    }
     (void)clock_gettime(CLOCK_MONOTONIC, &bar.start);
     int rc = runs_execute(&options, &results, err, sizeof(err));
     if (bar.shown) {
         (void)fprintf(stderr, "\r\x1b[K");
     }
+    int status = page_close(&page, c->report, results);
     if (rc) {
         (void)fprintf(stderr, "shunt sim: %s\n", err);
         return status_of(rc);
     }
-    int status = c->report ? write_report(c->report, results) : VERB_DONE;
     drop_series(results);
     status = status ? status : print(c, results);
     json_decref(results);

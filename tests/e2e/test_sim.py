@@ -149,6 +149,19 @@ def check_misbehaviour(path):
                                    "--jobs", "2", "--timeout-s", "60"))
 
 
+def check_report(folder, path):
+    page = folder / "report.html"
+    drawn = results(path, "--policy", "fifo,amortized", "--report", page)
+    expect(timeless(drawn) == timeless(results(path, "--policy", "fifo,amortized")),
+           "watching a run changes it")
+    html = page.read_text()
+    expect(html.startswith("<!") and html.rstrip().endswith("</html>"), html[:80])
+    expect("amortized" in html, "no policy in the report")
+    code, out, err = sim(path, "--policy", f"{HOSTILE}/crashes.so", "--report", folder / "no.html")
+    expect(code == 1 and list(folder.glob("no.html*")) == [], "a report of nothing")
+    refused(2, "--report", args=(path, "--policy", "fifo", "--report", folder / "nix" / "r.html"))
+
+
 def check_broken_trace(folder):
     rows = "".join(f"{i},a,1\n" for i in range(500))
     (folder / "rows.csv").write_text("t,m,s\n" + rows + "oops,a,1\n")
@@ -176,4 +189,5 @@ with tempfile.TemporaryDirectory() as name:
     check_table(path, other)
     check_wrong_input(folder, path)
     check_misbehaviour(path)
+    check_report(folder, path)
     check_broken_trace(folder)
