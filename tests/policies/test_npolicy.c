@@ -19,6 +19,8 @@ static void test_cycle(void **state)
         fixture_queue(&f, 0, i, f.now_ns - 10);
         assert_stays(ask(&f, SHUNT_WHY_ARRIVAL));
     }
+    f.now_ns = ask(&f, SHUNT_WHY_ARRIVAL)->recheck_at_ns;
+    assert_goes_to(ask(&f, SHUNT_WHY_RECHECK), 0); /* four have waited for an hour */
     fixture_queue(&f, 0, 5, f.now_ns - 10);
     assert_goes_to(ask(&f, SHUNT_WHY_ARRIVAL), 0);
 

@@ -11,7 +11,12 @@ static void test_patience(void **state)
     fixture_resident(&f, 0, 0);
     assert_stays(ask(&f, SHUNT_WHY_QUEUE_EMPTY)); /* nobody waits */
     fixture_queue(&f, 1, 2, f.now_ns - 9);
-    assert_stays(ask(&f, SHUNT_WHY_ARRIVAL)); /* two are too few */
+    const struct shunt_decision *decision = ask(&f, SHUNT_WHY_ARRIVAL);
+    assert_stays(decision); /* two are too few, for an hour */
+    assert_int_equal(decision->recheck_at_ns, f.now_ns - 9 + INT64_C(3600000000000));
+    f.now_ns = decision->recheck_at_ns;
+    assert_goes_to(ask(&f, SHUNT_WHY_RECHECK), 1);
+    f.now_ns -= 1000;
     fixture_queue(&f, 2, 1, f.now_ns - 1);
     assert_goes_to(ask(&f, SHUNT_WHY_ARRIVAL), 1); /* three, in two queues */
 

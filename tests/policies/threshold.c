@@ -8,21 +8,26 @@
  */
 #include <shunt/shunt.h>
 
-enum { N, PARAM_COUNT };
+enum { N, PATIENCE, PARAM_COUNT };
 
 static const struct shunt_param_info params[PARAM_COUNT] = {
     SHUNT_DECLARE_INT(1, "n", SHUNT_PARAM_LIVE | SHUNT_PARAM_TUNE, 1, 1, 1000000, "requests",
                       "Requests that have to wait elsewhere before an empty queue is left."),
+    SHUNT_DECLARE_DURATION(2, "patience", SHUNT_PARAM_LIVE, 3600, 0, 1e8,
+                           "Longest wait for company: so that the last requests of all, fewer "
+                           "than n, are served too."),
 };
 
 static void param_set(void *self, const struct shunt_params *set)
 {
-    *(int64_t *)self = shunt_param_integer(set, N, 0);
+    for (uint32_t i = 0; i < PARAM_COUNT; i++) {
+        ((int64_t *)self)[i] = shunt_param_integer(set, i, 0);
+    }
 }
 
 static int create(const struct shunt_host *host, const struct shunt_params *set, void **ret_self)
 {
-    *ret_self = host->alloc(host, sizeof(int64_t));
+    *ret_self = host->alloc(host, PARAM_COUNT * sizeof(int64_t));
     if (!*ret_self) {
         return -1;
     }
@@ -32,15 +37,16 @@ static int create(const struct shunt_host *host, const struct shunt_params *set,
 
 static int decide(void *self, const struct shunt_ask *ask, struct shunt_answer *answer)
 {
-    const int64_t *n = self;
+    const int64_t *value = self;
     struct shunt_decision *decision = &answer->decisions[0];
     const uint32_t *resident = shunt_u32(ask->snapshot, SHUNT_COL_DEVICE_MODEL);
     const uint32_t *queued = shunt_u32(ask->snapshot, SHUNT_COL_QUEUE_LEN);
     const uint32_t *in_flight = shunt_u32(ask->snapshot, SHUNT_COL_IN_FLIGHT);
+    const int64_t *head = shunt_i64(ask->snapshot, SHUNT_COL_HEAD_ARRIVAL_NS);
     const int64_t *visited = shunt_i64(ask->snapshot, SHUNT_COL_LAST_VISIT_NS);
     const struct shunt_waiters waiters = shunt_find_waiters(ask->snapshot, ask->device);
     uint32_t models = shunt_model_count(ask->snapshot);
-    if (!resident || !queued || !in_flight || !visited) {
+    if (!resident || !queued || !in_flight || !head || !visited) {
         return shunt_stay(decision, SHUNT_REASON_NONE);
     }
     uint32_t here = resident[ask->device];
@@ -48,18 +54,23 @@ static int decide(void *self, const struct shunt_ask *ask, struct shunt_answer *
         return shunt_stay(decision, SHUNT_REASON_WITHIN_QUANTUM);
     }
     uint32_t longest = SHUNT_NONE;
-    int64_t elsewhere = 0;
+    int64_t elsewhere = 0, oldest = INT64_MAX;
     for (uint32_t i = 0; i < models; i++) {
         if (i == here || !shunt_waits(&waiters, i)) {
             continue;
         }
         elsewhere += queued[i];
+        oldest = head[i] < oldest ? head[i] : oldest;
         if (longest == SHUNT_NONE || queued[i] > queued[longest] ||
             (queued[i] == queued[longest] && visited[i] < visited[longest])) {
             longest = i;
         }
     }
-    if (longest == SHUNT_NONE || elsewhere < *n) {
+    if (longest == SHUNT_NONE) {
+        return shunt_stay(decision, SHUNT_REASON_NOTHING_WAITS);
+    }
+    if (elsewhere < value[N] && ask->now_ns - oldest < value[PATIENCE]) {
+        decision->recheck_at_ns = oldest + value[PATIENCE];
         return shunt_stay(decision, SHUNT_REASON_BATCH_UP);
     }
     return shunt_switch_to(decision, longest, SHUNT_REASON_LONGEST_QUEUE);
