@@ -43,9 +43,10 @@ double bound_work(const struct bound_model *models, size_t count);
  */
 double bound_lagrange(const struct bound_model *models, size_t count);
 /*
- * For static policies only (fixed visits, whatever the queues): the fluid bound of lot scheduling
- * with setup times. Policies that look at queues do violate it: 4 models, 0.005/s each, services of
- * 10 s and switches of 40 s: it says 95 s, going to the longest queue gets 61.4 s.
+ * For static policies only (fixed visits, whatever the queues) of two or more models: the fluid
+ * bound of lot scheduling with setup times. Policies that look at queues do violate it: 4 models,
+ * 0.005/s each, services of 10 s and switches of 40 s: it says 95 s, going to the longest queue
+ * gets 61.4 s.
  */
 double bound_static(const struct bound_model *models, size_t count);
 

@@ -156,6 +156,15 @@ static void fill_models(const struct scenario *s, struct bound_model *models)
     }
 }
 
+static uint32_t served_models(const struct bound_model *models, uint32_t count)
+{
+    uint32_t served = 0;
+    for (uint32_t m = 0; m < count; m++) {
+        served += models[m].rate_per_s > 0;
+    }
+    return served;
+}
+
 /* ------------------------------------------------------------------ the two entries */
 
 static void set_reason(struct bound_set *bounds, const char *reason)
@@ -180,7 +189,10 @@ void bound_of_scenario(const struct scenario *s, struct bound_set *ret_bounds)
     if (bound_load(models, count) < 1) {
         ret_bounds->work = (struct result_bound){bound_work(models, count), NULL};
         ret_bounds->lagrange = (struct result_bound){bound_lagrange(models, count), NULL};
-        ret_bounds->statically = (struct result_bound){bound_static(models, count), NULL};
+        ret_bounds->statically =
+            served_models(models, count) > 1
+                ? (struct result_bound){bound_static(models, count), NULL}
+                : (struct result_bound){NAN, "a single model is never switched from"};
     } else {
         set_reason(ret_bounds, "the load is 1 or more: waits grow without end");
     }

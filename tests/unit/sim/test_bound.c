@@ -2,12 +2,7 @@
  * The bounds as formulas: values computed apart from this program, those of classical queues, and
  * that they never exceed optima known from value iteration.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "sim_fixture.h"
 
 #include "sim/bound.h"
 
@@ -151,6 +146,96 @@ static void test_second_moments(void **state)
     assert_near(sum / draws, cases[7].square, .01 * cases[7].square);
 }
 
+/* ------------------------------------------------------------------ of scenarios */
+
+#define MODELS                                                                                     \
+    "scenario: t\n"                                                                                \
+    "devices: [{name: gpu0, memory_gib: 80}]\n"                                                    \
+    "models:\n"                                                                                    \
+    "  - {name: a, memory_gib: 50, max_concurrency: 1, service: {kind: serial}}\n"                 \
+    "  - {name: b, memory_gib: 50, max_concurrency: 1, service: {kind: serial}}\n"
+#define M4_SWITCH "switch: {matrix_s: [[0, 15], [8, 0]], distribution: exponential}\n"
+#define M4_A                                                                                       \
+    "  - {kind: poisson, model: a, rate_per_s: 0.06, service_s: {dist: exponential, mean: 5}}\n"
+#define M4_B                                                                                       \
+    "  - {kind: poisson, model: b, rate_per_s: 0.02, service_s: {dist: exponential, mean: 10}}\n"
+#define M4 M4_SWITCH "requests: 10\narrivals:\n" M4_A M4_B
+
+static struct bound_set bounds_of(const char *text)
+{
+    struct scenario *scenario = sim_scenario_of(text);
+    struct bound_set bounds;
+    bound_of_scenario(scenario, &bounds);
+    scenario_free(scenario);
+    return bounds;
+}
+
+static void test_scenario(void **state)
+{
+    (void)state;
+    struct bound_set bounds = bounds_of(MODELS M4);
+    assert_near(bounds.work.value_s, 6.25, 1e-6);
+    assert_near(bounds.lagrange.value_s, 10.861264, 2e-6);
+    assert_near(bounds.statically.value_s, 14.299295, 2e-6);
+    /* Out and in are drawn apart: a smaller square than that of one draw, never a larger bound. */
+    struct bound_set parts = bounds_of(
+        MODELS "switch: {per_model: {a: {sleep_s: 5, wake_s: 5}, b: {sleep_s: 3, wake_s: 9, "
+               "probe_s: 1}}, distribution: exponential}\nrequests: 10\narrivals:\n" M4_A M4_B);
+    assert_near(parts.statically.value_s, 14.299295, 2e-6);
+    assert_true(parts.lagrange.value_s < bounds.lagrange.value_s - .1);
+    /* Two sources of a model are one stream. */
+    struct bound_set split = bounds_of(
+        MODELS M4_SWITCH
+        "requests: 10\narrivals:\n" M4_A "  - {kind: poisson, model: b, rate_per_s: 0.01, "
+                                         "service_s: {dist: exponential, mean: 10}}\n"
+        "  - {kind: poisson, model: b, rate_per_s: 0.01, service_s: {dist: exponential, mean: "
+        "10}}\n");
+    assert_near(split.lagrange.value_s, bounds.lagrange.value_s, 1e-9);
+    assert_near(split.work.value_s, bounds.work.value_s, 1e-9);
+}
+
+static void expect_none(const char *text, const char *reason)
+{
+    struct bound_set bounds = bounds_of(text);
+    assert_true(isnan(bounds.work.value_s) && isnan(bounds.lagrange.value_s) &&
+                isnan(bounds.statically.value_s));
+    if (!strstr(bounds.work.reason, reason)) {
+        fail_msg("\"%s\" instead of \"%s\"", bounds.work.reason, reason);
+    }
+}
+
+static void test_conditions(void **state)
+{
+    (void)state;
+    expect_none(MODELS M4_SWITCH "arrivals: [{kind: list, jobs: [[0, a, 1]]}]\n", "Poisson");
+    expect_none(MODELS M4_SWITCH
+                "requests: 10\narrivals:\n" M4_A
+                "  - {kind: gamma, cv: 2, model: b, rate_per_s: 1, service_s: {dist: exponential, "
+                "mean: 10}}\n",
+                "Poisson");
+    expect_none(MODELS "limits: {patience: {dist: exponential, mean: 5}}\n" M4, "patience");
+    expect_none(MODELS "guard: {drain_mode: requeue}\n" M4, "requeue");
+    expect_none(MODELS "faults: [{at_s: 5, kind: engine_lost, model: a}]\n" M4, "fail");
+    expect_none(MODELS M4 M4_A M4_A M4_A, "load is 1 or more");
+    expect_none(MODELS
+                "  - {name: c, memory_gib: 30, max_concurrency: 1, service: {kind: serial}}\n"
+                "switch: {matrix_s: [[0, 1, 1], [1, 0, 1], [1, 1, 0]]}\n"
+                "requests: 10\narrivals:\n" M4_A,
+                "fit on the device together");
+    expect_none(MODELS
+                "  - {name: c, memory_gib: 50, max_concurrency: 2, service: {kind: serial}}\n"
+                "switch: {matrix_s: [[0, 1, 1], [1, 0, 1], [1, 1, 0]]}\n"
+                "requests: 10\narrivals:\n" M4_A,
+                "several requests");
+    expect_none(MODELS "  - {name: c, memory_gib: 50, max_concurrency: 4, service: {kind: ps}}\n"
+                       "switch: {matrix_s: [[0, 1, 1], [1, 0, 1], [1, 1, 0]]}\n"
+                       "requests: 10\narrivals:\n" M4_A,
+                "not serial");
+    struct bound_set one = bounds_of(MODELS M4_SWITCH "requests: 10\narrivals:\n" M4_A);
+    assert_near(one.lagrange.value_s, .06 * 50 / (2 * (1 - .3)), 1e-9);
+    assert_true(isnan(one.statically.value_s) && one.statically.reason != NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -160,6 +245,8 @@ int main(void)
         cmocka_unit_test(test_weights),
         cmocka_unit_test(test_more_setup_never_lowers_the_bound),
         cmocka_unit_test(test_second_moments),
+        cmocka_unit_test(test_scenario),
+        cmocka_unit_test(test_conditions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
