@@ -11,8 +11,9 @@ static int64_t add(int64_t a, int64_t b)
 
 static int64_t multiply(int64_t a, int64_t b)
 {
+    int64_t product;
     assert(a >= 0 && b >= 0);
-    return b != 0 && a > CORE_NEVER / b ? CORE_NEVER : a * b;
+    return __builtin_mul_overflow(a, b, &product) ? CORE_NEVER : product;
 }
 
 static int64_t visit_ns(const struct core_bound_input *in)

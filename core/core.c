@@ -404,7 +404,7 @@ static void settle_device(struct core *core, uint32_t device)
     core->devices[device].wake_ns = device_wake(core, device);
 }
 
-void core_settle(struct core *core)
+void core_settle_touched(struct core *core)
 {
     uint32_t rounds = 0;
     uint32_t rounds_max =
@@ -427,7 +427,7 @@ void core_settle(struct core *core)
             settle_device(core, device);
             core->unsettled = true;
             assert(rounds++ < rounds_max);
-        } else {
+        } else if (core->why_devices != 0) {
             core->unsettled |= core_ask_due(core);
         }
     }

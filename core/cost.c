@@ -9,11 +9,41 @@ static double not_a_number(void)
     return (double)__builtin_nanf("");
 }
 
+static uint32_t samples(const struct core_cost_cell *cell)
+{
+    return cell->count < CORE_COST_WINDOW ? (uint32_t)cell->count : (uint32_t)CORE_COST_WINDOW;
+}
+
+static void rank_add(struct core_cost_cell *cell, int64_t sample_ns)
+{
+    int64_t loser = sample_ns < cell->largest_ns ? sample_ns : cell->largest_ns;
+    cell->largest_ns = sample_ns > cell->largest_ns ? sample_ns : cell->largest_ns;
+    cell->second_ns = loser > cell->second_ns ? loser : cell->second_ns;
+}
+
+/* Finds the two largest of the latest samples again. */
+static void rank_all(struct core_cost_cell *cell)
+{
+    uint32_t count = samples(cell);
+    cell->largest_ns = 0;
+    cell->second_ns = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        rank_add(cell, cell->recent_ns[i]);
+    }
+}
+
 void core_cost_add(struct core_cost_cell *cell, int64_t sample_ns)
 {
     assert(sample_ns >= 0);
-    cell->recent_ns[cell->count % CORE_COST_WINDOW] = sample_ns;
+    int64_t *place = &cell->recent_ns[cell->count % CORE_COST_WINDOW];
+    int64_t evicted_ns = cell->count < CORE_COST_WINDOW ? -1 : *place;
+    *place = sample_ns;
     cell->count++;
+    if (evicted_ns < cell->second_ns) {
+        rank_add(cell, sample_ns);
+    } else if (evicted_ns != sample_ns) {
+        rank_all(cell);
+    }
     uint64_t weight = cell->count < CORE_COST_EXACT ? cell->count : CORE_COST_EXACT;
     double share = 1.0 / (double)weight;
     double delta = (double)sample_ns - cell->mean_ns;
@@ -24,22 +54,13 @@ void core_cost_add(struct core_cost_cell *cell, int64_t sample_ns)
 }
 
 /* The nearest rank among at most CORE_COST_WINDOW samples is the largest below 20 and the second
- * largest from there on, so no sorting is needed. */
+ * largest from there on. */
 static int64_t percentile95_ns(const struct core_cost_cell *cell)
 {
     static_assert(95u * CORE_COST_WINDOW / 100u >= CORE_COST_WINDOW - 2u, "a longer window sorts");
-    uint32_t count =
-        cell->count < CORE_COST_WINDOW ? (uint32_t)cell->count : (uint32_t)CORE_COST_WINDOW;
-    int64_t largest = 0;
-    int64_t second = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        int64_t sample = cell->recent_ns[i];
-        int64_t loser = sample < largest ? sample : largest;
-        largest = sample > largest ? sample : largest;
-        second = loser > second ? loser : second;
-    }
+    uint32_t count = samples(cell);
     uint32_t rank = (95u * count + 99u) / 100u; /* 1-based */
-    return rank == count ? largest : second;
+    return rank == count ? cell->largest_ns : cell->second_ns;
 }
 
 void core_cost_read(const struct core_cost_cell *cell, struct core_cost *ret)
@@ -70,6 +91,7 @@ void core_cost_load(struct core_cost_cell *cell, const struct core_cost *prior)
         cell->recent_ns[i] = (int64_t)(i + 1 >= rank ? p95_ns : prior->mean_ns);
     }
     cell->count = prior->count;
+    rank_all(cell);
     cell->mean_ns = prior->mean_ns;
     cell->var_ns2 = prior->var_ns2 >= 0 ? prior->var_ns2 : 0;
     if (cell->count > 1 && cell->count <= CORE_COST_EXACT) {

@@ -18,6 +18,8 @@ struct core_cost_cell {
     uint64_t count;
     double mean_ns;
     double var_ns2;                      /* population variance with the same weights as the mean */
+    int64_t largest_ns;                  /* of recent_ns */
+    int64_t second_ns;                   /* second largest of recent_ns; 0 below two */
     int64_t recent_ns[CORE_COST_WINDOW]; /* ring of the latest samples */
 };
 

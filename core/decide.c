@@ -190,19 +190,10 @@ static void apply_secondary(struct core *core, uint32_t device,
     }
 }
 
-/* Applies the decision of a slot, or of the built-in (slot CORE_NONE). */
 static void apply_decision(struct core *core, uint32_t device, uint64_t ask_id, uint32_t slot,
-                           const struct shunt_decision *decision, uint32_t why)
+                           const struct shunt_decision *decision, uint32_t why, uint32_t cause)
 {
     struct core_device *d = &core->devices[device];
-    struct shunt_decision own;
-    uint32_t cause = slot == CORE_NONE ? SHUNT_CAUSE_BUILTIN : SHUNT_CAUSE_POLICY;
-    if (decision->action == SHUNT_NO_OPINION) {
-        core_builtin_decide(core, device, &own);
-        own.recheck_at_ns = decision->recheck_at_ns;
-        decision = &own;
-        cause = SHUNT_CAUSE_BUILTIN;
-    }
     bool at_cap = d->cap_asked != 0;
     uint32_t target =
         decision->action == SHUNT_SWITCH ? resolve(core, device, decision) : CORE_NONE;
@@ -238,11 +229,14 @@ static void apply_decision(struct core *core, uint32_t device, uint64_t ask_id, 
     core_touch_device(core, device);
 }
 
-static void apply_builtin(struct core *core, uint32_t device, uint64_t ask_id, uint32_t why)
+/* Lets the built-in decide, for a slot that has no opinion or for none. */
+static void apply_builtin(struct core *core, uint32_t device, uint64_t ask_id, uint32_t slot,
+                          int64_t recheck_at_ns, uint32_t why)
 {
     struct shunt_decision decision;
     core_builtin_decide(core, device, &decision);
-    apply_decision(core, device, ask_id, CORE_NONE, &decision, why);
+    decision.recheck_at_ns = recheck_at_ns;
+    apply_decision(core, device, ask_id, slot, &decision, why, SHUNT_CAUSE_BUILTIN);
 }
 
 /* ------------------------------------------------------------------ asking */
@@ -307,9 +301,13 @@ static void ask_limit(struct core *core, uint32_t device)
 bool core_ask_due(struct core *core)
 {
     bool changed = false;
-    for (uint32_t i = 0; i < core->s.device_count; i++) {
+    for (uint32_t i = 0; core->why_devices >> i != 0; i++) {
         struct core_device *d = &core->devices[i];
-        if (d->why == 0 || d->ask_id != 0) {
+        if (d->why != 0 && d->ask_id != 0) {
+            continue; /* the answer to the outstanding one comes first */
+        }
+        core->why_devices &= ~(1u << i);
+        if (d->why == 0) {
             continue;
         }
         if (!d->up || core_switch_moving(d) || d->fifo_len > 0 || d->sw.forced) {
@@ -324,7 +322,7 @@ bool core_ask_due(struct core *core)
             uint32_t why = d->why;
             d->asks++;
             d->why = 0;
-            apply_builtin(core, i, 0, why);
+            apply_builtin(core, i, 0, CORE_NONE, 0, why);
             changed = true;
         }
     }
@@ -345,7 +343,7 @@ void core_ask_timers(struct core *core, uint32_t device)
         if (d->cap_asked) {
             core_guard_take(core, device);
         } else if (!core_switch_moving(d) && !d->sw.forced && d->fifo_len == 0) {
-            apply_builtin(core, device, id, d->ask_why);
+            apply_builtin(core, device, id, CORE_NONE, 0, d->ask_why);
         }
     }
     if (d->linger_until_ns > 0 && d->linger_until_ns <= now) {
@@ -387,9 +385,12 @@ int core_decision(struct core *core, const struct core_in_decision *in)
             core_guard_count(core, CORE_GUARD_FAULT, i, CORE_NONE, 1);
             record_decision(core, i, in->ask_id, in->slot, &in->decision, d->ask_why,
                             CORE_VERDICT_FAULT, SHUNT_CAUSE_BUILTIN);
-            apply_builtin(core, i, in->ask_id, d->ask_why);
+            apply_builtin(core, i, in->ask_id, CORE_NONE, 0, d->ask_why);
+        } else if (in->decision.action == SHUNT_NO_OPINION) {
+            apply_builtin(core, i, in->ask_id, in->slot, in->decision.recheck_at_ns, d->ask_why);
         } else {
-            apply_decision(core, i, in->ask_id, in->slot, &in->decision, d->ask_why);
+            apply_decision(core, i, in->ask_id, in->slot, &in->decision, d->ask_why,
+                           SHUNT_CAUSE_POLICY);
         }
         return 0;
     }

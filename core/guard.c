@@ -190,15 +190,16 @@ int64_t core_guard_cap_ns(const struct core *core, uint32_t device)
     if (d->waiting_since_ns == CORE_NEVER || !core->s.guard.enabled) {
         return CORE_NEVER;
     }
-    int64_t cap = CORE_NEVER;
     if (d->visits_list == CORE_NONE) {
         return d->waiting_since_ns;
     }
+    int64_t from = CORE_NEVER; /* the oldest visit reaches its cap first */
     for (uint32_t i = d->visits_list; i != CORE_NONE; i = core->instances[i].visit_next) {
-        int64_t own = core_guard_visit_cap_ns(core, &core->instances[i]);
-        cap = own < cap ? own : cap;
+        int64_t start = core->instances[i].visit_start_ns;
+        from = start < from ? start : from;
     }
-    return cap;
+    from = from > d->waiting_since_ns ? from : d->waiting_since_ns;
+    return d->guard.visit_cap_ns < CORE_NEVER - from ? from + d->guard.visit_cap_ns : CORE_NEVER;
 }
 
 bool core_guard_may_name(const struct core *core, uint32_t device, uint32_t instance)

@@ -445,11 +445,13 @@ struct core {
     bool unsettled; /* something was touched since the last settle */
 
     /* Derived from the tables, so that nobody has to walk them. */
-    bool models_stale;       /* the model that models_wake_ns came from wakes later now */
-    int64_t models_wake_ns;  /* least wake_ns of all models */
-    int64_t slots_wake_ns;   /* least time of a timer or tick of a filled slot */
-    uint32_t slots_filled;   /* bit s */
-    uint32_t slots_shadowed; /* bit s */
+    uint32_t why_devices;     /* bit d: may have a reason to be asked about */
+    uint32_t promise_devices; /* bit d: may have a visit whose dispatches are promised */
+    bool models_stale;        /* the model that models_wake_ns came from wakes later now */
+    int64_t models_wake_ns;   /* least wake_ns of all models */
+    int64_t slots_wake_ns;    /* least time of a timer or tick of a filled slot */
+    uint32_t slots_filled;    /* bit s */
+    uint32_t slots_shadowed;  /* bit s */
     uint32_t listening[CORE_HOOK_COUNT]; /* bit s: the driver wants notifications for slot s */
 
     /* Touched since the last settle. */
@@ -475,7 +477,7 @@ void core_touch_around(struct core *core, uint32_t device);
 /* A reason to ask about every device that a model fits. */
 void core_why_model(struct core *core, uint32_t model, uint32_t why);
 /* Derives everything that follows from what was touched; ends with the asks. */
-void core_settle(struct core *core);
+void core_settle_touched(struct core *core);
 /* Least wake_ns of all models. */
 int64_t core_models_wake_ns(struct core *core);
 /* Places the tables in `memory`; bytes used. With core NULL only counts. */
@@ -739,6 +741,7 @@ static inline void core_why(struct core *core, uint32_t device, uint32_t why)
 {
     core->unsettled = true;
     core->devices[device].why |= why;
+    core->why_devices |= 1u << device;
     core->touched_devices |= 1u << device;
 }
 
@@ -775,6 +778,13 @@ static inline struct core_cost_cell *core_cost_cell_of(struct core_model_costs *
 static inline uint32_t core_cost_bit(uint32_t part, uint32_t tier)
 {
     return 1u << (part * CORE_COST_PART_BITS + (part == CORE_COST_DRAIN ? 0u : tier));
+}
+
+static inline void core_settle(struct core *core)
+{
+    if (core->unsettled) {
+        core_settle_touched(core);
+    }
 }
 
 /* Slots to notify about a hook. */

@@ -34,12 +34,13 @@ static uint32_t request_new(struct core *core)
     }
     struct core_request *r = &core->requests[index];
     uint32_t generation = r->generation + 1;
-    memset(r, 0, sizeof(*r));
-    r->generation = generation ? generation : 1;
-    r->next = CORE_NONE;
-    r->prev = CORE_NONE;
-    r->heap = CORE_NONE;
-    r->instance = CORE_NONE;
+    *r = (struct core_request){
+        .generation = generation ? generation : 1,
+        .next = CORE_NONE,
+        .prev = CORE_NONE,
+        .heap = CORE_NONE,
+        .instance = CORE_NONE,
+    };
     return index;
 }
 

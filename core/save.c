@@ -248,6 +248,8 @@ struct core *core_load(void *memory, size_t size, const void *bytes, size_t byte
     if (reader.short_of || !pairs_read(core, &reader, head.pairs)) {
         return NULL;
     }
+    core->why_devices = (1u << core->s.device_count) - 1;
+    core->promise_devices = core->why_devices;
     core->models_stale = true;
     (void)core_models_wake_ns(core);
     core_slots_derive(core);

@@ -26,7 +26,7 @@ void core_learn_part(struct core *core, uint32_t model, uint32_t part, uint32_t 
     core_set_add(&core->snap_costs, model);
     core->s.costs_gen++;
     core_set_add(&core->snap_parts, model);
-    core_touch_model(core, model);
+    core_set_add(&core->snap_models, model);
     core_guard_learned(core, model);
 }
 

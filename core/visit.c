@@ -52,6 +52,7 @@ void core_visit_begin(struct core *core, uint32_t instance, const struct core_vi
     in->gated = plan->gated;
     in->gate_seq = core->s.next_seq;
     in->promised = 1;
+    core->promise_devices |= 1u << in->device;
     in->residence_until_ns = now + plan->residence_ns;
     in->residence_told = plan->residence_ns <= 0;
     uint32_t promise = core_visit_promise(core, instance);
@@ -106,8 +107,8 @@ uint32_t core_visit_promise(const struct core *core, uint32_t instance)
 
 void core_visits_promised(struct core *core)
 {
-    for (uint32_t d = 0; d < core->s.device_count; d++) {
-        uint32_t i = core->devices[d].visits_list;
+    for (uint32_t left = core->promise_devices; left != 0; left &= left - 1) {
+        uint32_t i = core->devices[__builtin_ctz(left)].visits_list;
         while (i != CORE_NONE) {
             struct core_instance *in = &core->instances[i];
             if (in->promised) {
@@ -118,6 +119,7 @@ void core_visits_promised(struct core *core)
             i = in->visit_next;
         }
     }
+    core->promise_devices = 0;
 }
 
 /* Closes a visit whose quantum is used, and asks. */
