@@ -10,9 +10,10 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* A run whose last requests are left alone for so long, or for so many instants, does not end. */
+/* A run whose last requests are left alone for so many instants does not end; nor, where no guard
+ * overrules the policy in the end, one that leaves them alone for so long. */
 #define STARVED_NS     (INT64_C(24) * 3600 * CORE_NS_PER_S)
-#define STARVED_ROUNDS (UINT64_C(1) << 24)
+#define STARVED_ROUNDS (UINT64_C(1) << 26)
 #define TELL_EVENTS    (UINT64_C(1) << 16)
 
 /* ------------------------------------------------------------------ small things */
@@ -498,7 +499,7 @@ static void check_progress(struct sim *sim, int64_t next_ns)
     if (next_ns == CORE_NEVER) {
         starved(sim, "and nothing more can happen");
     } else if (sim->arrivals_over && sim->in_service == 0 &&
-               (next_ns - sim->progress_ns > STARVED_NS ||
+               ((sim->scenario->guard_off && next_ns - sim->progress_ns > STARVED_NS) ||
                 sim->progress_rounds++ > STARVED_ROUNDS)) {
         starved(sim, "after the last arrival");
     }
