@@ -125,8 +125,8 @@ static void fill_setup(const struct scenario *s, uint32_t to, struct bound_model
 {
     uint32_t count = scenario_models(s);
     bool from_empty = count == 1 || device_may_be_emptied(s);
-    model->setup_s = INFINITY;
-    model->setup_square_s2 = INFINITY;
+    model->setup_s = (double)INFINITY;
+    model->setup_square_s2 = (double)INFINITY;
     for (uint32_t from = 0; from < count + from_empty; from++) {
         if (from != to) {
             struct moments pair = pair_moments(s, from, to);
@@ -169,7 +169,8 @@ static uint32_t served_models(const struct bound_model *models, uint32_t count)
 
 static void set_reason(struct bound_set *bounds, const char *reason)
 {
-    bounds->work = bounds->lagrange = bounds->statically = (struct result_bound){NAN, reason};
+    bounds->work = bounds->lagrange = bounds->statically =
+        (struct result_bound){(double)NAN, reason};
 }
 
 void bound_of_scenario(const struct scenario *s, struct bound_set *ret_bounds)
@@ -192,7 +193,7 @@ void bound_of_scenario(const struct scenario *s, struct bound_set *ret_bounds)
         ret_bounds->statically =
             served_models(models, count) > 1
                 ? (struct result_bound){bound_static(models, count), NULL}
-                : (struct result_bound){NAN, "a single model is never switched from"};
+                : (struct result_bound){(double)NAN, "a single model is never switched from"};
     } else {
         set_reason(ret_bounds, "the load is 1 or more: waits grow without end");
     }

@@ -187,7 +187,7 @@ static void test_scenario(void **state)
     struct bound_set split = bounds_of(
         MODELS M4_SWITCH
         "requests: 10\narrivals:\n" M4_A "  - {kind: poisson, model: b, rate_per_s: 0.01, "
-                                         "service_s: {dist: exponential, mean: 10}}\n"
+        "service_s: {dist: exponential, mean: 10}}\n"
         "  - {kind: poisson, model: b, rate_per_s: 0.01, service_s: {dist: exponential, mean: "
         "10}}\n");
     assert_near(split.lagrange.value_s, bounds.lagrange.value_s, 1e-9);
