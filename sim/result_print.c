@@ -22,6 +22,9 @@ enum {
     TEXT_MAX = 64
 };
 
+/* Above this correlation of neighbouring batches their error is too small. */
+static const double lag1_max = 0.2;
+
 /* Results of one policy on one scenario, a seed each. */
 struct column {
     const json_t *results;
@@ -66,6 +69,7 @@ static double number(const json_t *value)
 
 struct estimate {
     double mean, half; /* NaN: unknown */
+    bool low;          /* the half-width is too small: batches depend on one another */
 };
 
 static const json_t *result_of(const struct column *column, size_t seed)
@@ -73,7 +77,7 @@ static const json_t *result_of(const struct column *column, size_t seed)
     return json_array_get(column->results, column->first + seed);
 }
 
-/* Over seeds; with one seed and a path that ends in "mean" from its standard error. */
+/* Over seeds; with one seed and a path {..., "mean"} from its standard error. */
 static struct estimate estimate(const struct column *column, const char *const path[3])
 {
     double sum = 0, squares = 0, n = (double)column->count;
@@ -90,12 +94,10 @@ static struct estimate estimate(const struct column *column, const char *const p
         e.half = student(column->count - 1) * sqrt(squares / (n * (n - 1)));
         return e;
     }
-    const char *inner[3] = {path[0], path[1], path[2]};
-    for (int i = 0; i < 3 && inner[i]; i++) {
-        inner[i] = strcmp(inner[i], "mean") == 0 ? "se" : inner[i];
-    }
-    if (memcmp(inner, path, sizeof(inner)) != 0) {
-        e.half = student(31) * number(at(result_of(column, 0), inner));
+    if (path[1] && strcmp(path[1], "mean") == 0) {
+        const json_t *stat = json_object_get(result_of(column, 0), path[0]);
+        e.half = student(31) * number(json_object_get(stat, "se"));
+        e.low = number(json_object_get(stat, "lag1")) > lag1_max;
     }
     return e;
 }
@@ -116,10 +118,11 @@ static void write_number(char text[TEXT_MAX], struct estimate e, enum form form)
     int places = whole ? 0 : form == FORM_PERCENT ? 1 : digits(mean);
     if (isnan(mean)) {
         (void)snprintf(text, TEXT_MAX, "-");
-    } else if (isnan(half) || half <= 0) {
+    } else if (isnan(half) || half < 0.5 * pow(10, -places)) {
         (void)snprintf(text, TEXT_MAX, "%.*f%s", places, mean, unit);
     } else {
-        (void)snprintf(text, TEXT_MAX, "%.*f ±%.*f%s", places, mean, places, half, unit);
+        (void)snprintf(text, TEXT_MAX, "%.*f ±%.*f%s%s", places, mean, places, half, unit,
+                       e.low ? "*" : "");
     }
 }
 
@@ -294,7 +297,7 @@ static void print_models(FILE *out, const struct column *columns, size_t count)
                 sum += number(at(json_array_get(list, m), path));
             }
             char value[TEXT_MAX];
-            const struct estimate e = {sum / (double)columns[i].count, (double)NAN};
+            const struct estimate e = {.mean = sum / (double)columns[i].count, .half = (double)NAN};
             write_number(value, e, FORM_NUMBER);
             cell(out, value);
         }
@@ -303,6 +306,38 @@ static void print_models(FILE *out, const struct column *columns, size_t count)
     if (shown < size) {
         (void)fprintf(out, "    ... and %zu more (--json has all)\n", size - shown);
     }
+}
+
+/*
+ * Mean waits less those of the first column, seed by seed: runs of one seed share their random
+ * numbers, so these intervals are narrower than the ones of the two means.
+ */
+static void print_difference(FILE *out, const struct column *columns, size_t count)
+{
+    static const char *const path[3] = {"wait_s", "mean", NULL};
+    if (count < 2 || columns[0].count < 2) {
+        return;
+    }
+    label(out, "      less the first's");
+    cell(out, "");
+    for (size_t i = 1; i < count; i++) {
+        double sum = 0, squares = 0, n = (double)columns[0].count;
+        char text[TEXT_MAX] = "-";
+        for (size_t s = 0; s < columns[0].count && columns[i].count == columns[0].count; s++) {
+            double difference = number(at(result_of(&columns[i], s), path)) -
+                                number(at(result_of(&columns[0], s), path));
+            sum += difference;
+            squares += difference * difference;
+        }
+        double variance = fmax(squares - sum * sum / n, 0) / (n * (n - 1));
+        if (columns[i].count == columns[0].count && !isnan(sum)) {
+            int places = digits(sum / n);
+            (void)snprintf(text, sizeof(text), "%+.*f ±%.*f", places, sum / n, places,
+                           student(columns[0].count - 1) * sqrt(variance));
+        }
+        cell(out, text);
+    }
+    (void)fprintf(out, "\n");
 }
 
 /* The waits as multiples of the best bound that nobody can beat, where there is one. */
@@ -360,24 +395,36 @@ static void print_block(FILE *out, const struct column *columns, size_t count)
     print_head(out, columns, count);
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         print_row(out, columns, count, &rows[i]);
+        if (i == 0) {
+            print_difference(out, columns, count);
+        }
     }
     print_bounds(out, columns, count);
     print_models(out, columns, count);
 }
 
 /* What the signs in the blocks mean, once. */
-static void print_legend(FILE *out, const json_t *results)
+static void print_legend(FILE *out, bool low, bool over)
 {
-    bool over = false;
-    for (size_t i = 0; i < json_array_size(results); i++) {
-        over = over || json_is_true(json_object_get(json_array_get(results, i), "overloaded"));
-    }
     (void)fprintf(out, "± is the 95 %% interval, over seeds or, of one seed, over batches.\n");
-    if (over) {
+    if (low) {
         (void)fprintf(out,
-                      "OVERLOADED: the queues grow without end; the waits say how long the run "
-                      "was, not how good the policy is.\n");
+                      "* at least: the batches depend on one another; more seeds or a longer run "
+                      "would tell.\n");
     }
+    if (over) {
+        (void)fprintf(out, "OVERLOADED: waits grew to the end, so they say how long the run was as "
+                           "much as how good the policy is.\n");
+    }
+}
+
+static bool any_low(const struct column *column)
+{
+    bool low = false;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        low = low || estimate(column, rows[i].path).low;
+    }
+    return low;
 }
 
 /* ------------------------------------------------------------------ the whole */
@@ -411,6 +458,7 @@ static size_t run_length(const json_t *results, size_t first)
 void result_print(FILE *out, const json_t *results)
 {
     size_t size = json_array_size(results);
+    bool low = false, over = false;
     for (size_t next = 0; next < size;) {
         struct column columns[COLUMNS_MAX] = {{0}};
         size_t count = 0, first = next;
@@ -419,6 +467,8 @@ void result_print(FILE *out, const json_t *results)
         do {
             columns[count] = (struct column){.results = results, .first = next};
             columns[count].count = run_length(results, next);
+            low = low || any_low(&columns[count]);
+            over = over || overloaded(&columns[count]);
             next += columns[count++].count;
         } while (next < size && count < COLUMNS_MAX &&
                  same_scenario(json_array_get(results, first), json_array_get(results, next)));
@@ -429,6 +479,6 @@ void result_print(FILE *out, const json_t *results)
         (void)fprintf(out, "\n");
     }
     if (size > 0) {
-        print_legend(out, results);
+        print_legend(out, low, over);
     }
 }

@@ -39,7 +39,10 @@ static int policy_make(struct sim *sim, const struct sim_policy *from, struct po
     }
     if (rc) {
         params_destroy(params);
-        world_fail(sim, rc, "policy %s: %s", from->plugin->note.id, text);
+        const char *id = from->plugin->note.id;
+        bool named = strstr(text, id) != NULL;
+        world_fail(sim, rc, "%s%s%s%s", named ? "" : "policy ", named ? "" : id, named ? "" : ": ",
+                   text);
         return rc;
     }
     sim->policies++;

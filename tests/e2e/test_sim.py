@@ -95,6 +95,24 @@ def check_schema(path):
         expect(abs(model["queue_mean"] / (rate * model["wait_s"]["mean"]) - 1) < 0.02, model)
 
 
+def check_documented(path):
+    """Every member of the object, however deep, stands in docs/SIM.md."""
+    text = (pathlib.Path(os.environ["SHUNT_SOURCE"]) / "docs" / "SIM.md").read_text()
+    free = {"idle", "serving", "draining", "switching", "lingering"}  # states: in state_ns
+
+    def walk(value, where):
+        for item in value if isinstance(value, list) else []:
+            walk(item, where)
+        for name, inner in value.items() if isinstance(value, dict) else []:
+            known = any(word in text for word in (f"`{name}`", f"`{name}.", f".{name}`",
+                                                  f"{name},", f"{name}}}"))
+            expect(known or name in free, "docs/SIM.md does not say", where + name)
+            if where + name not in ("policy.params", "bounds.reasons"):
+                walk(inner, where + name + ".")
+
+    walk(results(path, "--policy", "fifo")[0], "")
+
+
 def check_same_bytes(path):
     args = (path, "--policy", "fifo,amortized:overhead_target=0.2", "--seeds", "3")
     first = results(*args, "--jobs", "1")
@@ -185,6 +203,7 @@ with tempfile.TemporaryDirectory() as name:
     other = folder / "other.yaml"
     other.write_text(SCENARIO.replace("scenario: two", "scenario: unguarded") + "guard: off\n")
     check_schema(path)
+    check_documented(path)
     check_same_bytes(path)
     check_table(path, other)
     check_wrong_input(folder, path)

@@ -297,6 +297,23 @@ static void test_table(void **state)
     free(text);
 }
 
+/* 30 less 11, 30 less 12, 31 less 13 with 4.303 * 0.577 / sqrt(3). */
+static void test_paired(void **state)
+{
+    (void)state;
+    static const double other[] = {30, 30, 31};
+    json_t *results = json_array();
+    for (uint64_t seed = 1; seed <= 3; seed++) {
+        json_array_append_new(results, make_json(seed, 10 + (double)seed, "fifo"));
+    }
+    for (uint64_t seed = 1; seed <= 3; seed++) {
+        json_array_append_new(results, make_json(seed, other[seed - 1], "other"));
+    }
+    char *text = print(results);
+    assert_non_null(strstr(text, "+18.33 ±1.43"));
+    free(text);
+}
+
 static void test_many_policies(void **state)
 {
     (void)state;
@@ -333,7 +350,7 @@ int main(void)
         cmocka_unit_test(test_names),      cmocka_unit_test(test_values),
         cmocka_unit_test(test_round_trip), cmocka_unit_test(test_unguarded),
         cmocka_unit_test(test_table),      cmocka_unit_test(test_many_policies),
-        cmocka_unit_test(test_nothing),
+        cmocka_unit_test(test_paired),     cmocka_unit_test(test_nothing),
     };
     return cmocka_run_group_tests_name("result", tests, NULL, NULL);
 }
