@@ -276,7 +276,7 @@ static const char *check_states(const struct arrivals_source *s)
         }
         arrivals += s->states[i].rate_per_s * s->states[i].mean_s;
     }
-    return arrivals < 1e-6 ? "the states give fewer than one request in a million rounds" : NULL;
+    return arrivals < 1e-3 ? "the states give fewer than one request in a thousand rounds" : NULL;
 }
 
 static const char *check_spike(const struct arrivals_source *s)
@@ -288,8 +288,8 @@ static const char *check_spike(const struct arrivals_source *s)
     if (fabs(s->every_s) > 0 && !(s->every_s > s->duration_s && s->every_s <= 1e9)) {
         return "every_s must be above duration_s";
     }
-    return s->every_s > 0 && s->every_s * s->rate_per_s < 1e-6
-               ? "the spikes come a million times as often as requests"
+    return s->every_s > 0 && s->every_s * s->rate_per_s < 1e-3
+               ? "the spikes come a thousand times as often as requests"
                : NULL;
 }
 

@@ -20,8 +20,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     struct trace_format generic = {.time = "t", .model = "m", .service = "s"};
+    static const char *const named[] = {"azure-llm-2023",       "gentd26", "mooncake", "burstgpt",
+                                        "azure-functions-2021", "aegaeon", "servegen"};
     const struct trace_format *format =
-        data[0] & 2 ? trace_format_find("azure-llm-2023") : &generic;
+        data[0] & 2 ? trace_format_find(named[(data[0] >> 4) % 7]) : &generic;
+    generic.time_is_end = data[0] & 8;
     struct trace_filter where = {.column = "m", .value = "a"};
     struct trace_reader *reader;
     struct trace_error err = {0};
@@ -32,7 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     struct trace_row row;
-    int64_t last_ns = 0;
+    int64_t last_ns = INT64_MIN;
     while ((rc = trace_next(reader, &row, &err)) == 1) {
         assert(row.t_ns >= last_ns && memchr(row.model, '\0', sizeof row.model));
         last_ns = row.t_ns;

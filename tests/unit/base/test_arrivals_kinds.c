@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/arrivals.h"
+#include "base/random.h"
 #include "base/yaml.h"
 
 #include <errno.h>
@@ -318,6 +319,56 @@ static void test_reset(void **state)
     }
     arrivals_destroy(arrivals);
     arrivals_spec_fini(&spec);
+}
+
+/*
+ * The same bytes with every compiler and at every level of optimisation: a checksum of the first
+ * requests of every kind. A change of what a seed means has to change it here, knowingly.
+ */
+static void test_same_bytes(void **state)
+{
+    (void)state;
+    struct arrivals_spec spec = {0};
+    must_load(&spec,
+              "- {kind: poisson, model: a, rate_per_s: 2, service_s: {dist: lognormal, mean: 1, "
+              "sigma: 1}}\n"
+              "- {kind: gamma, model: a, rate_per_s: 2, cv: 3, class: {critical: .5, batch: .5}}\n"
+              "- {kind: gamma, model: a, rate_per_s: 2, cv: .4, service_s: {dist: "
+              "hyperexponential, p: [.9, .1], mean: [1, 5]}}\n"
+              "- {kind: weibull, model: b, rate_per_s: 2, cv: 2.5, stretch: 2}\n"
+              "- {kind: constant, model: b, rate_per_s: 3, service_s: {dist: empirical, "
+              "quantiles: [[0, 1], [.5, 3], [1, 50]]}}\n"
+              "- {kind: onoff, model: a, states: [{rate_per_s: 0, mean_s: 5}, {rate_per_s: 3, "
+              "mean_s: 2}]}\n"
+              "- {kind: diurnal, model: a, rate_per_s: 1, ratio: 3, peak_hour: 14, period_s: "
+              "100}\n"
+              "- {kind: spike, model: a, rate_per_s: 1, factor: 9, at_s: 3, duration_s: 2, "
+              "every_s: 20}\n"
+              "- {kind: fitted, model: b, like: azure-llm-2023-code}\n"
+              "- {kind: sessions, model: b, rate_per_s: 1, rounds: 4, think_s: {dist: weibull, "
+              "mean: 2, shape: .7}, service_s: {dist: gamma, mean: 1, cv: 2}}\n");
+    struct arrivals *arrivals = start(&spec, 12345, 20000);
+    struct arrival a;
+    uint64_t sum = 0;
+    while (arrivals_next(arrivals, &a, err, sizeof err) == 1) {
+        const uint64_t words[] = {(uint64_t)a.t_ns,
+                                  a.source,
+                                  a.source_index,
+                                  a.model,
+                                  (uint64_t)a.service_ns,
+                                  (uint64_t)a.input_tokens,
+                                  (uint64_t)a.output_tokens,
+                                  (uint64_t)a.service_class};
+        for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+            sum = random_mix(sum ^ words[i]);
+        }
+        arrivals_done(arrivals, a.source, a.source_index, a.t_ns);
+    }
+    arrivals_destroy(arrivals);
+    arrivals_spec_fini(&spec);
+    if (sum != UINT64_C(0x431ee89b9c126e24)) {
+        fail_msg("the requests have the checksum 0x%016llx", (unsigned long long)sum);
+    }
 }
 
 /* --- Sessions --- */
@@ -655,6 +706,7 @@ int main(void)
         cmocka_unit_test(test_spike),
         cmocka_unit_test(test_attributes_and_classes),
         cmocka_unit_test(test_reset),
+        cmocka_unit_test(test_same_bytes),
         cmocka_unit_test(test_sessions),
         cmocka_unit_test(test_sessions_overtake),
         cmocka_unit_test(test_scale_rate),
