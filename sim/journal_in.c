@@ -129,6 +129,21 @@ static void cost_add(struct journal_in_cost *cost, int64_t took_ns)
     cost->log_sum2 += log_s * log_s;
 }
 
+/* The tier that the time of a step is kept under: where it leads out to, or comes in from. */
+static uint32_t step_tier(const struct core_act_step *act)
+{
+    switch ((enum core_step)act->step) {
+    case CORE_STEP_OUT:
+        return act->to_tier;
+    case CORE_STEP_IN:
+        return act->from_tier;
+    case CORE_STEP_PROBE:
+    case CORE_STEP_COUNT:
+        break;
+    }
+    return JOURNAL_IN_PROBE_TIER;
+}
+
 static void step_begins(struct reading *r, const struct core_act_step *act, int64_t t_ns)
 {
     if (act->instance < r->in->instance_count) {
@@ -136,7 +151,7 @@ static void step_begins(struct reading *r, const struct core_act_step *act, int6
             (struct step){.switch_id = act->switch_id,
                           .since_ns = t_ns,
                           .step = act->step,
-                          .tier = act->step == CORE_STEP_OUT ? act->to_tier : act->from_tier,
+                          .tier = step_tier(act),
                           /* A prefetch raises a model's tier and no further. */
                           .on = act->step == CORE_STEP_OUT || act->to_tier == SHUNT_TIER_RESIDENT};
     }

@@ -11,6 +11,9 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+/* Probes are the same whatever tier a model came from. */
+#define JOURNAL_IN_PROBE_TIER SHUNT_TIER_RESIDENT
+
 /* A request as it arrived; -1: not known. */
 struct journal_in_row {
     int64_t t_ns;

@@ -84,7 +84,8 @@ static void cost_merge(struct journal_in_cost *into, const struct journal_in_cos
     into->sum_s += from->sum_s;
 }
 
-/* The mean of a step of `model`; what others took where it was not seen (0 where none was). */
+/* The mean of a step of `model`; what others took where it was not seen, whatever the tier where
+ * none of them did that either; 0 where there was no such step at all. */
 static double mean_s(struct journal_in *in, uint32_t model, uint32_t step, uint32_t tier,
                      bool *seen)
 {
@@ -96,10 +97,9 @@ static double mean_s(struct journal_in *in, uint32_t model, uint32_t step, uint3
             cost_merge(&sum, journal_in_cost(in, m, step, tier));
         }
     }
-    for (uint32_t m = 0; sum.count == 0 && m < in->model_count; m++) {
-        for (uint32_t t = 0; t < SHUNT_TIER_COUNT; t++) {
-            cost_merge(&sum, journal_in_cost(in, m, step, t));
-        }
+    bool none = sum.count == 0;
+    for (uint32_t i = 0; none && i < in->model_count * SHUNT_TIER_COUNT; i++) {
+        cost_merge(&sum, journal_in_cost(in, i / SHUNT_TIER_COUNT, step, i % SHUNT_TIER_COUNT));
     }
     return sum.count ? sum.sum_s / (double)sum.count : 0.0;
 }
@@ -128,7 +128,7 @@ static json_t *per_model(struct journal_in *in, const json_t *models)
         bool seen = true, probed = true;
         double sleep_s = mean_s(in, m, CORE_STEP_OUT, tier, &seen);
         double wake_s = mean_s(in, m, CORE_STEP_IN, tier, &seen);
-        double probe_s = mean_s(in, m, CORE_STEP_PROBE, tier, &probed);
+        double probe_s = mean_s(in, m, CORE_STEP_PROBE, JOURNAL_IN_PROBE_TIER, &probed);
         const char *name = json_string_value(json_object_get(model, "name"));
         if (!seen && in->model_count > 1) {
             name_unmeasured(in, name);

@@ -6,6 +6,7 @@
 #include "sim/report.h"
 #include "sim/result.h"
 #include "sim/runs.h"
+#include "tools/sim_journal.h"
 #include "tools/verbs.h"
 
 #include <errno.h>
@@ -29,7 +30,7 @@ struct command {
     const char *files[SCENARIOS_MAX];
     uint32_t file_count;
     const char *config, *arrivals, *policies, *policy_dir;
-    const char *report, *journal;
+    const char *report, *journal, *journal_in, *keep;
     uint64_t seed, seeds, jobs, timeout_s;
     enum arrivals_part part;
     bool json, checked;
@@ -80,6 +81,10 @@ static int parse_value(struct command *c, const char *name, const char *value)
         c->report = value;
     } else if (strcmp(name, "--journal") == 0) {
         c->journal = value;
+    } else if (strcmp(name, "--journal-in") == 0) {
+        c->journal_in = value;
+    } else if (strcmp(name, "--keep") == 0) {
+        c->keep = value;
     } else if (strcmp(name, "--seed") == 0) {
         return parse_whole(name, value, 0, INT64_MAX - SEEDS_MAX, &c->seed);
     } else if (strcmp(name, "--seeds") == 0) {
@@ -132,11 +137,14 @@ static int parse_command(struct command *c, int argc, char **argv)
             return status;
         }
     }
-    if (c->config && c->file_count > 0) {
-        return verb_usage("sim", "a scenario or --from-config, not both");
+    if ((c->config != NULL) + (c->journal_in != NULL) + (c->file_count > 0) > 1) {
+        return verb_usage("sim", "a scenario, --from-config or --journal-in: one of them");
     }
-    if (!c->config && c->file_count == 0) {
+    if (!c->config && !c->journal_in && c->file_count == 0) {
         return verb_usage("sim", "no scenario is given");
+    }
+    if (c->keep && !c->journal_in) {
+        return verb_usage("sim", "--keep goes with --journal-in: where the scenario made stays");
     }
     if (c->arrivals && !c->config) {
         return verb_usage("sim", "--arrivals goes with --from-config; a scenario has its own");
@@ -198,6 +206,7 @@ static void draw(void *ctx, double done, uint32_t total)
 struct scenarios {
     struct scenario *item[SCENARIOS_MAX];
     uint32_t count;
+    struct sim_journal made;
 };
 
 static int load(const struct command *c, struct scenarios *scenarios)
@@ -205,6 +214,12 @@ static int load(const struct command *c, struct scenarios *scenarios)
     const char *traces = getenv("SHUNT_TRACES");
     char err[SCENARIO_ERROR_MAX] = "";
     int rc = 0;
+    if (c->journal_in) {
+        if (sim_journal_load(c->journal_in, c->keep, &scenarios->made, &scenarios->item[0])) {
+            return VERB_USAGE;
+        }
+        scenarios->count = 1;
+    }
     if (c->config) {
         rc = scenario_from_config(c->config, c->arrivals, traces, &scenarios->item[0], err,
                                   sizeof(err));
@@ -384,6 +399,7 @@ int verb_sim(int argc, char **argv)
     for (uint32_t i = 0; i < scenarios.count; i++) {
         scenario_free(scenarios.item[i]);
     }
+    sim_journal_fini(&scenarios.made);
     free(text);
     return status;
 }

@@ -12,10 +12,22 @@ import tempfile
 import zlib
 
 import report_fixture
-from shunt import BUILD, skip
+from shunt import BUILD, SHUNT, skip
 
 FOLDER = BUILD / "report"
 WRITER = BUILD / "tests" / "test.unit.sim.report"
+SCENARIO = """
+scenario: two engines
+devices: [{name: gpu0, memory_gib: 80}]
+models:
+  - {name: conv, memory_gib: 50, max_concurrency: 4, service: {kind: serial}}
+  - {name: img,  memory_gib: 40, max_concurrency: 1, service: {kind: serial}}
+switch: {per_model: {conv: {sleep_s: 1, wake_s: 4}, img: {sleep_s: .5, wake_s: 3}}}
+arrivals:
+  - {kind: poisson, model: conv, rate_per_s: 0.3, service_s: {dist: exponential, mean: 6}}
+  - {kind: poisson, model: img, rate_per_s: 0.03, service_s: {dist: exponential, mean: 5}}
+requests: 1000
+"""
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
          "--disable-background-networking", "--disable-component-update", "--disable-sync",
          "--hide-scrollbars", "--enable-logging=stderr", "--virtual-time-budget=5000"]
@@ -158,6 +170,25 @@ def check_picture(page, name, width, height, dark):
     assert all(line[width - 3] == page_colour for line in lines), f"{name}: wider than the window"
 
 
+def check_real():
+    """A report of real runs, by the verb that people use."""
+    scenario, page = FOLDER / "real.yaml", FOLDER / "real.html"
+    scenario.write_text(SCENARIO)
+    out = subprocess.run([SHUNT, "sim", scenario, "--policy", "amortized,exhaustive", "--seeds", "2", "--json",
+                          "--report", page], capture_output=True, text=True)
+    assert out.returncode == 0, out.stderr
+    results = json.loads(out.stdout)["results"]
+    assert all("series" not in result for result in results)
+    check_file(page)
+    if browser():
+        dom = Dom(browse(["--dump-dom", "--window-size=1400,1000"], page))
+        for text in ("two engines", "exhaustive", "work over the span of arrivals", "holds in 2 runs"):
+            assert text in dom.all_text, text
+        visits = sum(model["visits"] for result in results if result["seed"] == 1 for model in result["models"])
+        assert dom.counts["rect.gantt"] >= visits, (dom.counts["rect.gantt"], visits)
+        check_picture(page, "real-light", 1400, 2600, False)
+
+
 def main():
     if not WRITER.exists():
         skip(f"{WRITER} is not built")
@@ -166,6 +197,7 @@ def main():
     page = write("report", results)
     check_file(page)
     if not browser():
+        check_real()
         skip("no chromium here (package chromium): the report was written, but not looked at")
     check_dom(page, results, 3, 4)
     check_picture(page, "wide-light", 1400, 3000, False)
@@ -179,6 +211,7 @@ def main():
     del alone[0]["series"]
     dom = Dom(browse(["--dump-dom"], write("alone", alone)))
     assert "s0-time" not in dom.ids and "s0-models" in dom.ids
+    check_real()
     print(f"report drawn; pictures in {FOLDER}")
 
 
