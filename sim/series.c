@@ -251,6 +251,24 @@ static void wait_add(struct series *s, uint32_t model, int64_t wait_ns)
     histogram_add(&s->waits[s->model_count], wait_ns);
 }
 
+/* What a request that was not served counts with. */
+static int64_t capped(const struct series *s, int64_t wait_ns)
+{
+    return wait_ns > s->wait_cap_ns ? wait_ns : s->wait_cap_ns;
+}
+
+static void see_end(struct series *s, const struct core_act_end *end, int64_t t_ns, bool measured)
+{
+    int64_t wait_ns = 0;
+    queue_add(s, end->model, t_ns, -1.0);
+    for (uint32_t i = 0; i < CORE_WAIT_COUNT; i++) {
+        wait_ns += end->wait_ns[i];
+    }
+    if (measured) {
+        wait_add(s, end->model, capped(s, wait_ns));
+    }
+}
+
 static void see_record(struct series *s, const struct core_act_record *record, int64_t t_ns,
                        bool measured)
 {
@@ -261,9 +279,9 @@ static void see_record(struct series *s, const struct core_act_record *record, i
         }
     } else if (record->kind == CORE_REC_REQUEST && measured) {
         const struct core_rec_request *rec = &record->u.request;
+        int64_t wait_ns = rec->dispatch_ns - rec->arrival_ns;
         wait_add(s, rec->model,
-                 rec->outcome == SHUNT_OUTCOME_COMPLETED ? rec->dispatch_ns - rec->arrival_ns
-                                                         : s->wait_cap_ns);
+                 rec->outcome == SHUNT_OUTCOME_COMPLETED ? wait_ns : capped(s, wait_ns));
     }
 }
 
@@ -283,10 +301,7 @@ void series_action(struct series *s, const struct core_action *action, bool meas
         break;
     case CORE_ACT_END:
         if (!action->u.end.dispatched) {
-            queue_add(s, action->u.end.model, action->t_ns, -1.0);
-            if (measured) {
-                wait_add(s, action->u.end.model, s->wait_cap_ns);
-            }
+            see_end(s, &action->u.end, action->t_ns, measured);
         }
         break;
     case CORE_ACT_RECORD:

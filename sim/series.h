@@ -47,7 +47,7 @@ struct series_options {
     uint32_t device_count;
     const char *const *model_names; /* copied */
     const char *const *device_names;
-    int64_t wait_cap_ns; /* with which requests that did not complete enter the waits */
+    int64_t wait_cap_ns; /* what requests that did not complete count as having waited, at least */
 };
 
 /* For a run of `scenario`: its names, its cap. -ENOMEM. */

@@ -380,7 +380,7 @@ function logScale(low, high, from, to) {
 }
 
 function lowerBound(policy) {
-    const values = ["lb_work_wait_s", "lb_lagrange_wait_s", "lb_static_wait_s"]
+    const values = ["lb_work_wait_s", "lb_lagrange_wait_s"]
         .map((key) => boundValue(policy.first, key).value).filter((value) => value !== null);
     return values.length ? Math.max(...values) : null;
 }
@@ -988,7 +988,7 @@ function waits(scenario, id) {
     }
     return card(`${id}-waits`, "How long requests waited",
         "For each share of the requests, the wait that it did not exceed; both axes are logarithmic, the right one towards the tail. " +
-        "Requests of the measured window; those that did not complete stand at the cap" +
+        "Requests of the measured window; those that did not complete count with the cap or more" +
         (figure(policies[0].first, "wait_cap_s") !== null ? ` (${time(policies[0].first.wait_cap_s)})` : "") + "." +
         (seeds > 1 ? ` Line: mean of ${seeds} seeds; band: their range.` : ""),
         policyLegend(policies), el("div", { class: "panels" }, waitPanel(policies, -1, "All models", domain),
@@ -1045,9 +1045,9 @@ function boundValue(run, key) {
 const BOUNDS = [
     ["gap_bound_s", "longest gap that the guard allows"],
     ["wait_bound_s", "longest wait that the guard allows"],
-    ["lb_work_wait_s", "no mean wait below: work conservation"],
+    ["lb_work_wait_s", "no mean wait below: work"],
     ["lb_lagrange_wait_s", "no mean wait below: Lagrangian"],
-    ["lb_static_wait_s", "no mean wait below: static"],
+    ["lb_static_wait_s", "no mean wait of a static policy below"],
 ];
 const GUARD_WORDS = {
     forced_cap: "visits ended at their cap", forced_overtake: "overtaken too often", forced_age: "waited too long",
