@@ -90,7 +90,8 @@ static int row_model(struct arrivals *a, struct source_state *s, uint32_t *ret_m
         return 0;
     }
     return arrivals_fail(a, -EINVAL,
-                         "%s:%" PRIu64 ": the model \"%s\" is neither in `map` nor a served model; "
+                         "%s:%" PRIu64
+                         ":1: the model \"%s\" is neither in `map` nor a served model; "
                          "add it, or set `unmapped: drop`",
                          source->path, s->row.line, text);
 }

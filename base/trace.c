@@ -199,16 +199,10 @@ __attribute__((format(printf, 4, 5))) static int fail(struct trace_reader *r, in
 {
     struct trace_error *e = &r->error_text;
     e->line = lines_number(r->lines);
-    e->column = column;
-    int n;
-    if (e->line && column) {
-        n = snprintf(e->text, sizeof e->text, "%s:%llu:%u: ", r->name, (unsigned long long)e->line,
-                     column);
-    } else if (e->line) {
-        n = snprintf(e->text, sizeof e->text, "%s:%llu: ", r->name, (unsigned long long)e->line);
-    } else {
-        n = snprintf(e->text, sizeof e->text, "%s: ", r->name);
-    }
+    e->column = e->line && !column ? 1 : column;
+    int n = e->line ? snprintf(e->text, sizeof e->text, "%s:%llu:%u: ", r->name,
+                               (unsigned long long)e->line, e->column)
+                    : snprintf(e->text, sizeof e->text, "%s: ", r->name);
     if (n >= 0 && (size_t)n < sizeof e->text) {
         va_list args;
         va_start(args, words);
@@ -405,7 +399,8 @@ static int csv_row(struct trace_reader *r, const char *line, size_t len, struct 
         return rc;
     }
     if (cells != r->columns) {
-        return fail(r, -EINVAL, 0, "%zu cells, but the first line names %zu columns", cells,
+        unsigned column = cells > r->columns ? r->cells[r->columns].column : (unsigned)len + 1;
+        return fail(r, -EINVAL, column, "%zu cells, but the first line names %zu columns", cells,
                     r->columns);
     }
     for (size_t i = 0; i < r->filters_len; i++) {

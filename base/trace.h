@@ -37,7 +37,7 @@ struct trace_row {
 /* Where and why reading stopped. text is the whole message, "FILE:LINE:COLUMN: reason". */
 struct trace_error {
     uint64_t line;   /* 0: the file as a whole */
-    unsigned column; /* 1-based byte column, 0: the line as a whole */
+    unsigned column; /* 1-based byte column, 1: also the line as a whole */
     char text[TRACE_ERROR_MAX];
 };
 

@@ -323,7 +323,7 @@ static void test_trace_models(void **state)
             assert_int_equal(arrivals_next(arrivals, &a, err, sizeof err), 0);
         } else {
             assert_int_equal(arrivals_next(arrivals, &a, err, sizeof err), -EINVAL);
-            assert_non_null(strstr(err, ":4: the model \"z\" is neither in `map`"));
+            assert_non_null(strstr(err, ":4:1: the model \"z\" is neither in `map`"));
             assert_int_equal(arrivals_next(arrivals, &a, err, sizeof err), -EINVAL);
         }
         end(arrivals, &spec);

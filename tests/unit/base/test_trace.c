@@ -234,7 +234,7 @@ static void test_errors(void **state)
         {"t.csv", "", "t.csv: the file is empty"},
         {"t.csv", "t,m\n", "t.csv:1:1: no column \"in\" (the file has: t, m)"},
         {"t.csv", "t,t,m,in,out,svc\n", "t.csv:1:3: column \"t\" stands twice"},
-        {"t.csv", "t,m,in,out,svc\n1,a,2,3\n", "t.csv:2: 4 cells, but the first line names 5"},
+        {"t.csv", "t,m,in,out,svc\n1,a,2,3\n", "t.csv:2:8: 4 cells, but the first line names 5"},
         {"t.csv", "t,m,in,out,svc\n1,a,2,3,x\n", "t.csv:2:9: svc is not a number: \"x\""},
         {"t.csv", "t,m,in,out,svc\n1,a,2,,3\n", "t.csv:2:7: out is not a number: \"\""},
         {"t.csv", "t,m,in,out,svc\n1,a,-2,3,3\n", "t.csv:2:5: in is out of range: -2"},
@@ -245,7 +245,7 @@ static void test_errors(void **state)
         {"t.csv", "t,m,in,out,svc\n2,\"a,2,3,3\n", "t.csv:2:3: a quoted cell that does not end"},
         {"t.csv", "t,m,in,out,svc\n2,\"a\"b,2,3,3\n", "t.csv:2:6: text after a quoted cell"},
         {"t.csv", "t,m,in,out,svc\n2,a\"b,2,3,3\n", "t.csv:2:3: a quote inside"},
-        {"t.jsonl", "{\"t\":1}\n", "t.jsonl:1: no member \"m\""},
+        {"t.jsonl", "{\"t\":1}\n", "t.jsonl:1:1: no member \"m\""},
         {"t.jsonl", "{\"t\":1,\"t\":2}\n", "t.jsonl:1:10: not JSON: duplicate object key"},
         {"t.jsonl", "[1]\n", "t.jsonl:1:1: not a JSON object"},
         {"t.jsonl", "{\"m\":\"a\",\"t\":null}\n",
@@ -260,7 +260,7 @@ static void test_errors(void **state)
     }
     static const char zero[] = "t,m,in,out,svc\n1,a\0,2,3,3\n";
     assert_string_equal(error_of(zero, sizeof zero - 1, "t.csv", &format),
-                        "t.csv:2: a zero byte: this is not a text file");
+                        "t.csv:2:1: a zero byte: this is not a text file");
 }
 
 static void test_line_limit(void **state)
@@ -277,7 +277,7 @@ static void test_line_limit(void **state)
         memset(text + head, 'x', len - (size_t)head);
         text[len] = '\n';
         const char *error = error_of(text, len + 1, "t.csv", &format);
-        assert_string_equal(error, over ? "t.csv:2: the line is too long" : "");
+        assert_string_equal(error, over ? "t.csv:2:1: the line is too long" : "");
     }
     free(text);
 }
@@ -598,7 +598,7 @@ static void test_format_errors(void **state)
          "5,m,4,5,9,x\n4,m,1,1,2,x\n",
          "f.csv:3:1: the time runs backwards: 4 is before the row above; sort the file by time"},
         {"servegen", "t_s,cls,in_tok,out_tok\n1,0,1\n",
-         "f.csv:2: 3 cells, but the first line names 4 columns"},
+         "f.csv:2:6: 3 cells, but the first line names 4 columns"},
         {"servegen", "t_s,cls,in_tok,out_tok\n1,0,1,-4\n",
          "f.csv:2:7: out_tok is out of range: -4"},
         {"servegen", "t_s,cls,in_tok,out_tok\n1,\"0,1,4\n",
@@ -606,7 +606,7 @@ static void test_format_errors(void **state)
         {"azure-functions-2021", "app,func,end_timestamp,duration\na,b,5,x\n",
          "f.csv:2:7: duration is not a number: \"x\""},
         {"mooncake", "{\"timestamp\": 0, \"input_length\": 6758}\n",
-         "f.csv:1: no member \"output_length\""},
+         "f.csv:1:1: no member \"output_length\""},
         {"mooncake", "[1]\n", "f.csv:1:1: not a JSON object"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
