@@ -63,6 +63,12 @@ static void test_distributions(void **state)
          1,
          5.5},
         {{.kind = DIST_LOGNORMAL, .mean = 5, .cv = 0.7}, 5, 12.25},
+        /* variance of a lognormal: mean^2 (exp(sigma^2) - 1) */
+        {{.kind = DIST_LOGNORMAL, .mean = 2, .sigma = 0.8}, 2, 4 * 0.8964808793049515},
+        {{.kind = DIST_WEIBULL, .mean = 3, .cv = 0.6}, 3, 9 * 0.36},
+        {{.kind = DIST_WEIBULL, .mean = 3, .cv = 1.5}, 3, 9 * 2.25},
+        /* shape 1/2: mean = 2 scale, second moment 24 scale^2 */
+        {{.kind = DIST_WEIBULL, .mean = 2, .shape = 0.5}, 2, 20},
         {{.kind = DIST_GAMMA, .mean = 4, .cv = 0.5}, 4, 4},
         {{.kind = DIST_GAMMA, .mean = 4, .cv = 2}, 4, 64},
         {{.kind = DIST_EMPIRICAL, .points = values, .points_len = 3, .equal = 1}, 4, 38.0 / 3},
@@ -89,6 +95,14 @@ static void test_distributions(void **state)
             fail_msg("case %zu: mean %g variance %g", i, mean, variance);
         }
         assert_true(fabs(dist_mean(d) - cases[i].mean) < 1e-3);
+        double second = cases[i].variance + cases[i].mean * cases[i].mean;
+        assert_true(fabs(dist_second_moment(d) / second - 1) < 1e-3);
+        struct dist prepared = *d;
+        dist_prepare(&prepared);
+        for (uint64_t k = 0; k < 100; k++) {
+            assert_memory_equal(&(double){dist_sample(&prepared, 1, i, k)},
+                                &(double){dist_sample(d, 1, i, k)}, sizeof(double));
+        }
     }
 }
 
@@ -101,6 +115,9 @@ static void test_distribution_checks(void **state)
         {.kind = DIST_EXPONENTIAL, .mean = NAN},
         {.kind = DIST_DETERMINISTIC, .mean = -1},
         {.kind = DIST_GAMMA, .mean = 1},
+        {.kind = DIST_WEIBULL, .mean = 1},
+        {.kind = DIST_WEIBULL, .mean = 1, .shape = 0.01},
+        {.kind = DIST_LOGNORMAL, .mean = 1, .sigma = 4},
         {.kind = DIST_LOGNORMAL, .mean = 1, .cv = 1000},
         {.kind = DIST_HYPEREXPONENTIAL, .branches = {{.9, 1}, {.2, 1}}, .branches_len = 2},
         {.kind = DIST_EMPIRICAL, .points = falling, .points_len = 2},
