@@ -71,6 +71,16 @@ static int64_t least_edge(const int64_t *by_tier)
     return least == INT64_MAX ? 0 : least;
 }
 
+/* The least of a matrix's time and of those that hold instead of it, from colder tiers. */
+static int64_t least_of_matrix(const struct scenario_switch *sw, uint32_t to, int64_t ns)
+{
+    for (uint32_t tier = 0; tier < SHUNT_TIER_COUNT; tier++) {
+        int64_t colder_ns = sw->in_ns[(size_t)to * SHUNT_TIER_COUNT + tier];
+        ns = colder_ns >= 0 && colder_ns < ns ? colder_ns : ns;
+    }
+    return ns;
+}
+
 /* An in-step with a host cache: whatever else is said does not count. */
 static int64_t least_cached(const struct scenario_switch *sw)
 {
@@ -88,6 +98,7 @@ static struct moments pair_moments(const struct scenario *s, uint32_t from, uint
     switch (sw->kind) {
     case SCENARIO_COST_MATRIX:
         in = from == count ? sw->from_empty_ns[to] : sw->matrix_ns[(size_t)from * count + to];
+        in = least_of_matrix(sw, to, in);
         break;
     case SCENARIO_COST_MODEL:
         if (from != count) {

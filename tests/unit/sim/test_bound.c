@@ -183,6 +183,16 @@ static void test_scenario(void **state)
                "probe_s: 1}}, distribution: exponential}\nrequests: 10\narrivals:\n" M4_A M4_B);
     assert_near(parts.statically.value_s, 14.299295, 2e-6);
     assert_true(parts.lagrange.value_s < bounds.lagrange.value_s - .1);
+    /* A tier that is quicker than the pair counts, even if no policy uses it. */
+    struct bound_set quick = bounds_of(
+        MODELS
+        "switch: {matrix_s: [[0, 15], [8, 0]], tiers: {asleep: {in_s: 9}, stopped: {in_s: 1}}, "
+        "distribution: exponential}\nrequests: 10\narrivals:\n" M4_A M4_B);
+    struct bound_set least =
+        bounds_of(MODELS "switch: {matrix_s: [[0, 1], [1, 0]], distribution: exponential}\n"
+                         "requests: 10\narrivals:\n" M4_A M4_B);
+    assert_near(quick.lagrange.value_s, least.lagrange.value_s, 1e-9);
+    assert_near(quick.statically.value_s, least.statically.value_s, 1e-9);
     /* Two sources of a model are one stream. */
     struct bound_set split = bounds_of(
         MODELS M4_SWITCH
