@@ -96,6 +96,20 @@ static void test_matrix(void **state)
     bench_fini(&bench);
 }
 
+/* Beside a matrix, tiers say what a colder tier takes; the matrix holds for the first. */
+static void test_matrix_and_tiers(void **state)
+{
+    (void)state;
+    struct bench bench =
+        bench_of(MATRIX ", tiers: {asleep: {in_s: 9}, stopped: {out_s: 10, in_s: 40}}", 1);
+    const uint32_t resident = SHUNT_TIER_RESIDENT;
+    assert_int_equal(load_from(&bench, 1, 0), s_of(4));
+    assert_int_equal(move(&bench, CORE_STEP_IN, 0, SHUNT_TIER_STOPPED, resident, false), s_of(40));
+    assert_int_equal(move(&bench, CORE_STEP_OUT, 0, resident, SHUNT_TIER_ASLEEP, false), 0);
+    assert_int_equal(move(&bench, CORE_STEP_OUT, 0, resident, SHUNT_TIER_STOPPED, false), s_of(10));
+    bench_fini(&bench);
+}
+
 static void test_edges(void **state)
 {
     (void)state;
