@@ -249,9 +249,13 @@ static void test_priors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_matrix), cmocka_unit_test(test_edges),
-        cmocka_unit_test(test_keys),   cmocka_unit_test(test_laws),
-        cmocka_unit_test(test_cache),  cmocka_unit_test(test_failures_and_late_steps),
+        cmocka_unit_test(test_matrix),
+        cmocka_unit_test(test_matrix_and_tiers),
+        cmocka_unit_test(test_edges),
+        cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_laws),
+        cmocka_unit_test(test_cache),
+        cmocka_unit_test(test_failures_and_late_steps),
         cmocka_unit_test(test_priors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
