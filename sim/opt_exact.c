@@ -293,6 +293,9 @@ int opt_exact(const struct opt *opt, enum opt_objective objective, bool anticipa
               size_t states_max, int64_t *ret_value, struct opt_step *ret_steps, char *err,
               size_t err_size)
 {
+    if (opt_states(opt) > (double)states_max) {
+        return fail_search(opt, -E2BIG, err, err_size);
+    }
     if (opt->jobs_len > 0 && opt->horizon > INT64_MAX / 4 / (int64_t)opt->jobs_len) {
         return fail(-ERANGE, err, err_size, "the sum of waits may be more than %lld",
                     (long long)(INT64_MAX / 4));
