@@ -110,6 +110,13 @@ int opt_exact(const struct opt *opt, enum opt_objective objective, bool anticipa
 int opt_best_known(const struct opt *opt, enum opt_objective objective, bool anticipation,
                    size_t window, int64_t *ret_value, struct opt_step *ret_steps);
 
+/* How the Lagrangian bound is computed; zeros: the defaults. */
+struct opt_lagrange_options {
+    size_t block_jobs; /* jobs that are solved together; 0: 200 */
+    size_t slots;      /* of time in a block, at most; 0: 20000 */
+    size_t rounds;     /* of the search for prices; 0: 100 */
+};
+
 /* Bounds that no schedule beats, with or without anticipation; INT64_MIN: none for the objective.
  */
 struct opt_bounds {
@@ -117,27 +124,19 @@ struct opt_bounds {
     /* No switches and services that can be interrupted: shortest remaining first for the sum,
      * earliest latest start for the max; for the makespan all work and one switch into each. */
     int64_t no_switch;
-    int64_t lagrange; /* of the sum: see opt_lagrange */
-    int64_t best;     /* the largest */
+    /*
+     * Of the sum: every slot of time has a price, each model buys the slots in which it is on the
+     * device, alone and clairvoyant, for itself; what all models pay together in waits and prices,
+     * less the price of one device, is no more than any schedule's sum. Services and switches are
+     * rounded down to slots. The jobs are cut into blocks, each of which begins as it likes best.
+     * Prices are searched by subgradient from a schedule.
+     */
+    int64_t lagrange;
+    int64_t mixed; /* of the sum: the larger of the last two, between moments without work */
+    int64_t best;  /* the largest */
 };
 
-struct opt_lagrange_options {
-    size_t block_jobs; /* jobs that are solved together; 0: 200 */
-    size_t slots;      /* of time in a block; 0: 6000 */
-    size_t rounds;     /* of the search for prices; 0: 100 */
-};
-
-/*
- * Bound on the sum of waits: every slot of time has a price, each model buys the slots in which it
- * is on the device, alone and clairvoyant, for itself; what all models pay together in waits and
- * prices, less the price of one device, is no more than any schedule's sum. Services and switches
- * are rounded down to slots. The jobs are cut into blocks, each of which begins as it likes best.
- * Prices are searched by subgradient from REFERENCE, a schedule (the better, the faster). -ENOMEM.
- */
-int opt_lagrange(const struct opt *opt, const struct opt_lagrange_options *options,
-                 const struct opt_step *reference, int64_t *ret_sum);
-
-/* All bounds. REFERENCE is a schedule as above. -ENOMEM. */
+/* All bounds; REFERENCE is a schedule (the better, the higher the Lagrangian bound). -ENOMEM. */
 int opt_bound(const struct opt *opt, enum opt_objective objective,
               const struct opt_lagrange_options *options, const struct opt_step *reference,
               struct opt_bounds *ret_bounds);

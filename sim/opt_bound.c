@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+enum { PART_JOBS = 200 };
+
 /* ------------------------------------------------------------------ every model alone */
 
 /*
@@ -113,19 +115,21 @@ static void heap_pop(struct heap *heap)
  * One device that may interrupt a service at any time. BY_DUE: the job with the least arrival +
  * service goes first, which makes the largest end - (arrival + service) least (Jackson, Horn); else
  * the one with the least left, which makes the sum of the times in the system least (Schrage). A
- * job's end - arrival - service is its wait where nothing is interrupted. *ret_sum and *ret_max are
- * of these.
+ * job's end - arrival - service is its wait where nothing is interrupted. ret_waits gets them,
+ * ret_first whether a job finds nobody there; both by number of job.
  */
-static int serve_interrupted(const struct opt *opt, bool by_due, int64_t *ret_sum, int64_t *ret_max)
+static int serve_interrupted(const struct opt *opt, bool by_due, int64_t *ret_waits,
+                             bool *ret_first)
 {
     struct heap heap = {.jobs = calloc(opt->jobs_len + 1, sizeof *heap.jobs)};
     if (!heap.jobs) {
         return -ENOMEM;
     }
-    int64_t time = 0, sum = 0, max = 0;
+    int64_t time = 0;
     for (size_t next = 0; next < opt->jobs_len || heap.len > 0;) {
-        if (heap.len == 0 && opt->jobs[next].arrival > time) {
+        if (heap.len == 0 && opt->jobs[next].arrival >= time) {
             time = opt->jobs[next].arrival;
+            ret_first[next] = true;
         }
         for (; next < opt->jobs_len && opt->jobs[next].arrival <= time; next++) {
             const struct opt_job *job = &opt->jobs[next];
@@ -144,12 +148,9 @@ static int serve_interrupted(const struct opt *opt, bool by_due, int64_t *ret_su
         time = until;
         heap_pop(&heap);
         int64_t wait = time - opt->jobs[top.number].arrival - opt->jobs[top.number].service;
-        sum = opt_sum(sum, wait);
-        max = wait > max ? wait : max;
+        ret_waits[top.number] = wait;
     }
     free(heap.jobs);
-    *ret_sum = sum;
-    *ret_max = max;
     return 0;
 }
 
@@ -169,25 +170,58 @@ static int64_t work_and_switches(const struct opt *opt)
     return sum;
 }
 
-static int bound_no_switch(const struct opt *opt, enum opt_objective objective, int64_t *ret_bound)
+/* What free switches leave of the sum or the max, in memory that opt_bound owns. */
+struct free_switches {
+    int64_t *waits;
+    bool *first;
+};
+
+static int bound_no_switch(const struct opt *opt, enum opt_objective objective,
+                           const struct free_switches *free_switches, int64_t *ret_bound)
 {
     int64_t sum = 0, max = 0;
+    if (objective == OPT_MAKESPAN || objective == OPT_P95) {
+        *ret_bound = objective == OPT_MAKESPAN ? work_and_switches(opt) : INT64_MIN;
+        return 0;
+    }
+    int rc =
+        serve_interrupted(opt, objective == OPT_MAX, free_switches->waits, free_switches->first);
+    for (size_t i = 0; i < opt->jobs_len; i++) {
+        sum = opt_sum(sum, free_switches->waits[i]);
+        max = free_switches->waits[i] > max ? free_switches->waits[i] : max;
+    }
+    *ret_bound = objective == OPT_SUM ? sum : max;
+    return rc;
+}
+
+/* ------------------------------------------------------------------ together */
+
+/*
+ * Jobs are cut where one finds nobody there even if switches are free: what is before does not
+ * matter to the waits that free switches leave, and little to those of the Lagrangian bound. The
+ * larger of the two counts for each part.
+ */
+static int bound_parts(const struct opt_reference *reference,
+                       const struct opt_lagrange_options *options,
+                       const struct free_switches *free_switches, struct opt_bounds *b)
+{
+    size_t jobs = reference->opt->jobs_len, wanted = PART_JOBS;
+    if (options->block_jobs > 0) {
+        wanted = options->block_jobs;
+    }
     int rc = 0;
-    switch (objective) {
-    case OPT_SUM:
-        rc = serve_interrupted(opt, false, &sum, &max);
-        *ret_bound = sum;
-        break;
-    case OPT_MAX:
-        rc = serve_interrupted(opt, true, &sum, &max);
-        *ret_bound = max;
-        break;
-    case OPT_MAKESPAN:
-        *ret_bound = work_and_switches(opt);
-        break;
-    case OPT_P95:
-        *ret_bound = INT64_MIN;
-        break;
+    b->lagrange = b->mixed = 0;
+    for (size_t begin = 0, end; begin < jobs && rc == 0; begin = end) {
+        int64_t waits = 0, lagrange = 0;
+        for (end = begin; end < jobs; end++) {
+            if (end >= begin + wanted && free_switches->first[end]) {
+                break;
+            }
+            waits = opt_sum(waits, free_switches->waits[end]);
+        }
+        rc = opt_lagrange(reference, options, begin, end, &lagrange);
+        b->lagrange = opt_sum(b->lagrange, lagrange);
+        b->mixed = opt_sum(b->mixed, lagrange > waits ? lagrange : waits);
     }
     return rc;
 }
@@ -196,16 +230,29 @@ int opt_bound(const struct opt *opt, enum opt_objective objective,
               const struct opt_lagrange_options *options, const struct opt_step *reference,
               struct opt_bounds *ret_bounds)
 {
-    struct opt_bounds b = {.lagrange = INT64_MIN};
-    int rc = opt_bound_alone(opt, objective, &b.alone);
-    rc = rc ? rc : bound_no_switch(opt, objective, &b.no_switch);
+    const struct opt_lagrange_options defaults = {0};
+    struct opt_bounds b = {.lagrange = INT64_MIN, .mixed = INT64_MIN};
+    struct opt_reference r = {.opt = opt, .steps = reference};
+    struct free_switches free_switches = {
+        .waits = calloc(opt->jobs_len + 1, sizeof *free_switches.waits),
+        .first = calloc(opt->jobs_len + 1, sizeof *free_switches.first)};
+    r.place_of = calloc(opt->jobs_len + 1, sizeof *r.place_of);
+    int rc = free_switches.waits && free_switches.first && r.place_of ? 0 : -ENOMEM;
+    rc = rc ? rc : opt_bound_alone(opt, objective, &b.alone);
+    rc = rc ? rc : bound_no_switch(opt, objective, &free_switches, &b.no_switch);
     if (rc == 0 && objective == OPT_SUM) {
-        rc = opt_lagrange(opt, options, reference, &b.lagrange);
+        for (size_t i = 0; i < opt->jobs_len; i++) {
+            r.place_of[reference[i].job] = i;
+        }
+        rc = bound_parts(&r, options ? options : &defaults, &free_switches, &b);
     }
     if (rc == 0) {
         b.best = b.alone > b.no_switch ? b.alone : b.no_switch;
-        b.best = b.lagrange > b.best ? b.lagrange : b.best;
+        b.best = b.mixed > b.best ? b.mixed : b.best;
         *ret_bounds = b;
     }
+    free(free_switches.waits);
+    free(free_switches.first);
+    free(r.place_of);
     return rc;
 }

@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK_JOBS = 200, SLOTS = 6000, ROUNDS = 100 };
+enum { BLOCK_JOBS = 200, SLOTS = 20000, ROUNDS = 100, SLOTS_PER_SERVICE = 20, COARSE_SLOTS = 2000 };
 
 /* One model's jobs in a block, on the grid. */
 struct plan {
@@ -326,15 +326,20 @@ static int block_init(struct block *b, const struct opt_lagrange_options *option
                       size_t end)
 {
     const struct opt *opt = b->opt;
-    int64_t last = opt->jobs[end - 1].arrival;
+    int64_t last = opt->jobs[end - 1].arrival, work = 0;
     for (size_t i = 0; i < end - begin; i++) {
         const struct opt_step *s = &reference[places[i]];
         last = s->end > last ? s->end : last;
+        work += opt->jobs[s->job].service;
         b->reference = opt_sum(b->reference, s->start - opt->jobs[s->job].arrival);
     }
     int64_t slots_max = (int64_t)(options->slots > 0 ? options->slots : SLOTS);
     int64_t span = last - b->origin + 1;
     b->slot = natural_slot(b, begin, end);
+    if (span / b->slot >= COARSE_SLOTS) {
+        int64_t fine = work / (int64_t)(end - begin) / SLOTS_PER_SERVICE + 1;
+        b->slot = span / fine < COARSE_SLOTS ? span / COARSE_SLOTS + 1 : fine;
+    }
     if (span / b->slot >= slots_max) {
         b->slot = span / slots_max + 1;
     }
@@ -356,45 +361,51 @@ static int block_init(struct block *b, const struct opt_lagrange_options *option
     return 0;
 }
 
-/*
- * Places in the reference of the jobs BEGIN to END, in its order. A block's jobs are served close
- * to each other, but nothing says how close: the whole of it is looked through.
- */
-static void find_places(const struct opt *opt, const struct opt_step *reference, size_t begin,
-                        size_t end, size_t *ret_places)
+static int compare_places(const void *left, const void *right)
 {
-    size_t found = 0;
-    for (size_t i = 0; i < opt->jobs_len && found < end - begin; i++) {
-        if (reference[i].job >= begin && reference[i].job < end) {
-            ret_places[found++] = i;
-        }
-    }
-    assert(found == end - begin);
+    size_t a = *(const size_t *)left, b = *(const size_t *)right;
+    return (a > b) - (a < b);
 }
 
-int opt_lagrange(const struct opt *opt, const struct opt_lagrange_options *options,
-                 const struct opt_step *reference, int64_t *ret_sum)
+static int bound_block(const struct opt_reference *reference,
+                       const struct opt_lagrange_options *options, size_t begin, size_t end,
+                       int64_t *ret_bound)
 {
-    struct opt_lagrange_options o = options ? *options : (struct opt_lagrange_options){0};
-    size_t size = o.block_jobs > 0 ? o.block_jobs : BLOCK_JOBS;
+    const struct opt *opt = reference->opt;
     struct block *b = calloc(1, sizeof *b);
-    size_t *places = calloc(size, sizeof *places);
+    size_t *places = calloc(end - begin, sizeof *places);
     int rc = b && places ? 0 : -ENOMEM;
-    int64_t sum = 0;
-    for (size_t begin = 0; rc == 0 && begin < opt->jobs_len; begin += size) {
-        size_t end = opt->jobs_len - begin > size ? begin + size : opt->jobs_len;
+    if (rc == 0) {
+        memcpy(places, reference->place_of + begin, (end - begin) * sizeof *places);
+        qsort(places, end - begin, sizeof *places, compare_places);
         *b = (struct block){.opt = opt, .initial = begin == 0 ? opt->initial : UINT32_MAX};
         b->origin = begin == 0 ? 0 : opt->jobs[begin].arrival;
-        find_places(opt, reference, begin, end, places);
-        rc = block_init(b, &o, reference, places, begin, end);
+        rc = block_init(b, options, reference->steps, places, begin, end);
         if (rc == 0) {
-            int64_t bound = search_prices(b, o.rounds > 0 ? o.rounds : ROUNDS);
-            sum = opt_sum(sum, bound > 0 ? bound : 0);
+            int64_t bound = search_prices(b, options->rounds > 0 ? options->rounds : ROUNDS);
+            *ret_bound = bound > 0 ? bound : 0;
         }
         block_fini(b);
     }
     free(places);
     free(b);
+    return rc;
+}
+
+int opt_lagrange(const struct opt_reference *reference, const struct opt_lagrange_options *options,
+                 size_t begin, size_t end, int64_t *ret_sum)
+{
+    size_t size = options->block_jobs > 0 ? options->block_jobs : BLOCK_JOBS;
+    size_t blocks = (end - begin + size / 2) / size; /* of about that size */
+    blocks = blocks > 0 ? blocks : 1;
+    int64_t sum = 0;
+    int rc = 0;
+    for (size_t i = 0; i < blocks && rc == 0; i++) {
+        int64_t bound = 0;
+        rc = bound_block(reference, options, begin + (end - begin) * i / blocks,
+                         begin + (end - begin) * (i + 1) / blocks, &bound);
+        sum = opt_sum(sum, bound);
+    }
     if (rc == 0) {
         *ret_sum = sum;
     }

@@ -80,6 +80,17 @@ int64_t opt_least_switch(const struct opt *opt, uint32_t to);
 /* The bound of every model alone; no schedule starts any job earlier. -ENOMEM. */
 int opt_bound_alone(const struct opt *opt, enum opt_objective objective, int64_t *ret_bound);
 
+/* A schedule, and where each job stands in it. */
+struct opt_reference {
+    const struct opt *opt;
+    const struct opt_step *steps;
+    size_t *place_of; /* [job] */
+};
+
+/* The Lagrangian bound on the sum of waits of the jobs from `begin` to before `end`. -ENOMEM. */
+int opt_lagrange(const struct opt_reference *reference, const struct opt_lagrange_options *options,
+                 size_t begin, size_t end, int64_t *ret_sum);
+
 /*
  * Optimal order of a window's jobs; ret_order has room for all of them. -ENOENT: none keeps
  * over_max; -E2BIG: more than states_max states or labels (*ret_value is then that number);

@@ -181,11 +181,11 @@ static int print_json(const struct answer *a)
                   "fifo", seconds(a->fifo), "exhaustive", seconds(a->exhaustive));
     if (!a->optimum) {
         const struct opt_bounds *b = &a->bounds;
-        (void)json_object_set_new(object, "bound",
-                                  json_pack("{s:s, s:f, s:o, s:o, s:o}", "kind", "bound", "value",
-                                            seconds(b->best), "alone", bound_value(b->alone),
-                                            "no_switch", bound_value(b->no_switch), "lagrange",
-                                            bound_value(b->lagrange)));
+        (void)json_object_set_new(
+            object, "bound",
+            json_pack("{s:s, s:f, s:o, s:o, s:o, s:o}", "kind", "bound", "value", seconds(b->best),
+                      "alone", bound_value(b->alone), "no_switch", bound_value(b->no_switch),
+                      "lagrange", bound_value(b->lagrange), "mixed", bound_value(b->mixed)));
     }
     (void)json_object_set_new(object, "schedule", json_schedule(a));
     int rc = json_dumpf(object, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(15));
@@ -224,9 +224,12 @@ static void print_value(const struct answer *a, const char *name, int64_t value)
 static void print_bound(const struct answer *a)
 {
     const struct opt_bounds *b = &a->bounds;
-    const char *from = b->best == b->lagrange    ? "prices of time slots"
-                       : b->best == b->no_switch ? "no switches, services interrupted"
-                                                 : "each model alone";
+    const char *from = "each model alone";
+    if (b->best == b->no_switch) {
+        from = "no switches, services interrupted";
+    } else if (b->best == b->mixed) {
+        from = "prices of time slots";
+    }
     print_value(a, "bound", b->best);
     printf("  No schedule is below the bound (%s): ", from);
     if (b->best > 0) {
