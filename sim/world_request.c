@@ -94,7 +94,10 @@ static void place_fill(struct sim *sim, struct request *r, const struct arrival 
         .source_index = arrival->source_index,
         .source = arrival->source,
         .model = arrival->model,
-        .service_class = arrival->service_class > 0 ? (uint32_t)arrival->service_class : 0,
+        .service_class =
+            arrival->service_class >= 0
+                ? (uint32_t)arrival->service_class
+                : (uint32_t)sim->scenario->config->models[arrival->model].service_class,
         .instance = CORE_NONE};
     r->state = REQUEST_OFFERED;
     r->ended = false;
