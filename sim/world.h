@@ -81,6 +81,7 @@ struct sim {
     struct sim_options options;
     struct layout *layout;
     struct core *core;
+    struct core_input input; /* kept, because one is large and most of it is never used */
     void *core_memory;
     size_t core_bytes;
     struct drive *drive;
@@ -131,6 +132,12 @@ struct sim {
 void world_fail(struct sim *sim, int error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void world_push(struct sim *sim, int64_t t_ns, enum world_rank rank, uint32_t a, uint32_t b);
+/* An input to be filled and fed before the next is asked for. */
+static inline struct core_input *world_input(struct sim *sim, enum core_input_kind kind)
+{
+    sim->input.kind = kind;
+    return &sim->input;
+}
 /* Feeds one input and what follows from it. */
 int world_feed(struct sim *sim, struct core_input *input);
 const char *world_policy_name(const struct sim *sim);

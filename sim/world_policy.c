@@ -12,9 +12,9 @@ enum { STREAM_POLICY = 0x706f6c00 };
 
 static void slot_input(struct sim *sim, uint32_t slot, enum core_slot_change change)
 {
-    struct core_input input = {.kind = CORE_IN_SLOT};
-    input.u.slot = (struct core_in_slot){.slot = slot, .change = change};
-    (void)world_feed(sim, &input);
+    struct core_input *input = world_input(sim, CORE_IN_SLOT);
+    input->u.slot = (struct core_in_slot){.slot = slot, .change = change};
+    (void)world_feed(sim, input);
 }
 
 /* ------------------------------------------------------------------ instances */
@@ -162,7 +162,7 @@ void change_happens(struct sim *sim, const struct sim_change *change)
         (void)policy_install(sim, &change->policy, change->hand_over);
         return;
     }
-    struct core_input input = {.kind = CORE_IN_OPERATOR};
-    input.u.op = change->op;
-    (void)world_feed(sim, &input); /* refused where the host would refuse it too */
+    struct core_input *input = world_input(sim, CORE_IN_OPERATOR);
+    input->u.op = change->op;
+    (void)world_feed(sim, input); /* refused where the host would refuse it too */
 }

@@ -130,12 +130,12 @@ void request_arrive(struct sim *sim)
     sim->offered++;
     progress(sim);
     measure_arrival(sim->measure, &r->pub, sim->now_ns);
-    struct core_input input = {.kind = CORE_IN_REQUEST};
-    input.u.request = (struct core_in_request){.cookie = place,
-                                               .model = arrival.model,
-                                               .service_class = r->pub.service_class,
-                                               .prompt_tokens = tokens(arrival.input_tokens)};
-    (void)world_feed(sim, &input);
+    struct core_input *input = world_input(sim, CORE_IN_REQUEST);
+    input->u.request = (struct core_in_request){.cookie = place,
+                                                .model = arrival.model,
+                                                .service_class = r->pub.service_class,
+                                                .prompt_tokens = tokens(arrival.input_tokens)};
+    (void)world_feed(sim, input);
     request_look(sim);
 }
 
@@ -301,13 +301,13 @@ static void complete(struct sim *sim, uint32_t place, uint32_t outcome)
     unlink_from(sim, &sim->instances[r->pub.instance], place);
     r->state = REQUEST_ABORTED;
     r->turn++;
-    struct core_input input = {.kind = CORE_IN_COMPLETE};
-    input.u.complete =
+    struct core_input *input = world_input(sim, CORE_IN_COMPLETE);
+    input->u.complete =
         (struct core_in_complete){.request = r->pub.id,
                                   .outcome = outcome,
                                   .output_tokens = completed ? tokens(r->pub.output_tokens) : 0,
                                   .prompt_tokens = tokens(r->pub.input_tokens)};
-    (void)world_feed(sim, &input);
+    (void)world_feed(sim, input);
     request_left(sim, place);
 }
 
@@ -326,10 +326,10 @@ void request_aborted(struct sim *sim, uint32_t place, uint32_t turn)
     if (r->turn != turn) {
         return;
     }
-    struct core_input input = {.kind = CORE_IN_COMPLETE};
-    input.u.complete =
+    struct core_input *input = world_input(sim, CORE_IN_COMPLETE);
+    input->u.complete =
         (struct core_in_complete){.request = r->pub.id, .outcome = SHUNT_OUTCOME_CANCELLED};
-    (void)world_feed(sim, &input); /* stale if its engine was lost meanwhile */
+    (void)world_feed(sim, input); /* stale if its engine was lost meanwhile */
     request_left(sim, place);
 }
 
@@ -338,9 +338,9 @@ static void first_token(struct sim *sim, uint32_t place)
     struct request *r = &sim->requests[place];
     r->pub.first_token_ns = sim->now_ns;
     measure_first_token(sim->measure, &r->pub, sim->now_ns);
-    struct core_input input = {.kind = CORE_IN_FIRST_TOKEN};
-    input.u.first_token = r->pub.id;
-    (void)world_feed(sim, &input);
+    struct core_input *input = world_input(sim, CORE_IN_FIRST_TOKEN);
+    input->u.first_token = r->pub.id;
+    (void)world_feed(sim, input);
 }
 
 void instance_alarm(struct sim *sim, uint32_t instance, uint32_t epoch)
@@ -433,10 +433,10 @@ void request_patience(struct sim *sim, uint32_t place, uint32_t life)
         return;
     }
     sim->events++;
-    struct core_input input = {.kind = CORE_IN_CANCEL};
-    input.u.cancel =
+    struct core_input *input = world_input(sim, CORE_IN_CANCEL);
+    input->u.cancel =
         (struct core_in_cancel){.request = r->pub.id, .outcome = SHUNT_OUTCOME_CANCELLED};
-    (void)world_feed(sim, &input);
+    (void)world_feed(sim, input);
 }
 
 /* ------------------------------------------------------------------ actions */

@@ -86,15 +86,15 @@ void step_ends(struct sim *sim, uint32_t instance, uint32_t epoch)
     sim->events++;
     in->stepping = false;
     const struct core_act_step *act = &in->step;
-    struct core_input input = {.kind = CORE_IN_STEP};
-    input.u.step = (struct core_in_step){.switch_id = act->switch_id,
-                                         .instance = instance,
-                                         .step = act->step,
-                                         .ok = in->step_ok,
-                                         .tier = tier_after(in),
-                                         .device_bytes = -1,
-                                         .retry = !in->step_ok && !in->step_cancelled};
-    (void)world_feed(sim, &input);
+    struct core_input *input = world_input(sim, CORE_IN_STEP);
+    input->u.step = (struct core_in_step){.switch_id = act->switch_id,
+                                          .instance = instance,
+                                          .step = act->step,
+                                          .ok = in->step_ok,
+                                          .tier = tier_after(in),
+                                          .device_bytes = -1,
+                                          .retry = !in->step_ok && !in->step_cancelled};
+    (void)world_feed(sim, input);
 }
 
 void switch_ended(struct sim *sim, const struct core_rec_switch *record)
@@ -131,10 +131,10 @@ static void engine_lost(struct sim *sim, uint32_t instance)
     }
     in->stepping = false;
     uint32_t first = instance_empty(sim, instance);
-    struct core_input input = {.kind = CORE_IN_ENGINE_LOST};
-    input.u.engine_lost = (struct core_in_engine_lost){
+    struct core_input *input = world_input(sim, CORE_IN_ENGINE_LOST);
+    input->u.engine_lost = (struct core_in_engine_lost){
         .instance = instance, .tier = SHUNT_TIER_STOPPED, .requeue = 1};
-    (void)world_feed(sim, &input);
+    (void)world_feed(sim, input);
     instance_emptied(sim, first);
 }
 
@@ -153,9 +153,9 @@ static void device_changes(struct sim *sim, uint32_t device, bool up)
             first[count++] = instance_empty(sim, i);
         }
     }
-    struct core_input input = {.kind = CORE_IN_DEVICE};
-    input.u.device = (struct core_in_device){.device = device, .up = up};
-    (void)world_feed(sim, &input);
+    struct core_input *input = world_input(sim, CORE_IN_DEVICE);
+    input->u.device = (struct core_in_device){.device = device, .up = up};
+    (void)world_feed(sim, input);
     for (uint32_t i = 0; i < count; i++) {
         instance_emptied(sim, first[i]);
     }
