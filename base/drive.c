@@ -24,6 +24,7 @@ struct drive {
     struct core_input *pending; /* ring would be overkill: emptied in every call */
     size_t pending_first, pending_count, pending_room;
     bool out_of_memory;
+    struct core_input advance; /* kept, because an input is large and this one is fed most */
 };
 
 int drive_create(struct core *core, const struct drive_ops *ops, void *ctx,
@@ -330,9 +331,9 @@ int drive_configure(struct drive *drive, const struct core_config *config, int64
 void drive_settle(struct drive *drive, int64_t now_ns)
 {
     begin(drive, now_ns);
-    const struct core_input advance = {.kind = CORE_IN_ADVANCE, .t_ns = now_ns};
+    begin_input(&drive->advance, CORE_IN_ADVANCE, now_ns);
     while (core_wake_ns(drive->core) <= now_ns) {
-        (void)apply(drive, &advance);
+        (void)apply(drive, &drive->advance);
         feed_pending(drive, now_ns);
     }
     (void)finish(drive, 0, now_ns);

@@ -16,6 +16,13 @@ foreach(config RELEASE RELWITHDEBINFO MINSIZEREL)
     string(REPLACE "-DNDEBUG" "" CMAKE_C_FLAGS_${config} "${CMAKE_C_FLAGS_${config}}")
 endforeach()
 
+# The core is many small files that call one another: optimised across their borders a simulation
+# takes a sixth less time. Not for development: every program that is linked pays for it.
+if(CMAKE_BUILD_TYPE STREQUAL "Release" AND CMAKE_C_COMPILER_ID STREQUAL "GNU"
+   AND NOT SHUNT_SANITIZE AND NOT DEFINED CMAKE_INTERPROCEDURAL_OPTIMIZATION)
+    set(CMAKE_INTERPROCEDURAL_OPTIMIZATION ON)
+endif()
+
 add_library(shunt_compile INTERFACE)
 add_library(shunt::compile ALIAS shunt_compile)
 # One rounding of floating point on every machine, so that runs repeat to the byte.

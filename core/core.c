@@ -404,11 +404,12 @@ static void settle_device(struct core *core, uint32_t device)
     core->devices[device].wake_ns = device_wake(core, device);
 }
 
+/* Settling ends: each model and instance changes a few times at most in one input. */
+#define SETTLE_ROUNDS_MAX (16u * (CORE_MODELS_MAX + CORE_INSTANCES_MAX) + 64u * CORE_DEVICES_MAX)
+
 void core_settle_touched(struct core *core)
 {
     uint32_t rounds = 0;
-    uint32_t rounds_max =
-        16 * (core->s.model_count + core->s.instance_count) + 64 * core->s.device_count + 64;
     while (core->unsettled) {
         core->unsettled = false;
         uint32_t model;
@@ -426,7 +427,7 @@ void core_settle_touched(struct core *core)
             core->touched_devices &= ~(1u << device);
             settle_device(core, device);
             core->unsettled = true;
-            assert(rounds++ < rounds_max);
+            assert(rounds++ < SETTLE_ROUNDS_MAX);
         } else if (core->why_devices != 0) {
             core->unsettled |= core_ask_due(core);
         }

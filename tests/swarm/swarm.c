@@ -3,6 +3,7 @@
  * swarm --seed N --verbose   runs one with a readable log of every input and action
  *       --keep-going         a process a seed; lists all that fail
  *       --plain              without twin (save and load) and replay of the recorded inputs
+ *       --expect HASH        fails unless this is the hash over all actions
  */
 #include "swarm.h"
 
@@ -86,7 +87,8 @@ static int keep_going(uint64_t first, uint64_t last, bool plain)
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: swarm --seeds A..B | --seed N [--verbose] [--keep-going] [--plain]\n");
+    fprintf(stderr, "usage: swarm --seeds A..B | --seed N [--verbose] [--keep-going] [--plain] "
+                    "[--expect HASH]\n");
     return 2;
 }
 
@@ -97,6 +99,7 @@ int main(int argc, char **argv)
     bool verbose = false;
     bool plain = false;
     bool all = false;
+    const char *expect = NULL;
     for (int i = 1; i < argc; i++) {
         char *end = NULL;
         if (strcmp(argv[i], "--verbose") == 0) {
@@ -105,6 +108,8 @@ int main(int argc, char **argv)
             plain = true;
         } else if (strcmp(argv[i], "--keep-going") == 0) {
             all = true;
+        } else if (strcmp(argv[i], "--expect") == 0 && i + 1 < argc) {
+            expect = argv[++i];
         } else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc) {
             first = strtoull(argv[++i], &end, 10);
             last = first + 1;
@@ -137,5 +142,15 @@ int main(int argc, char **argv)
            (unsigned long long)totals.switches, (unsigned long long)totals.inputs,
            (unsigned long long)totals.actions, (unsigned long long)totals.gaps, totals.gap_ratio,
            totals.wait_ratio, (unsigned long long)totals.hash);
+    if (expect && strtoull(expect, NULL, 16) != totals.hash) {
+        fprintf(
+            stderr,
+            "swarm: the actions differ from those that are expected (%s).\n"
+            "If a change of behaviour was meant, of core or of the swarm, put the new hash into "
+            "tests/swarm/CMakeLists.txt; if not, compare `swarm --seed N --verbose` of both "
+            "builds.\n",
+            expect);
+        return 1;
+    }
     return 0;
 }

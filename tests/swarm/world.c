@@ -690,8 +690,10 @@ static void on_news(struct world *world)
     const struct swarm_instance *instance = &world->instance[world->instance_of[index]];
     uint32_t i = world->instance_of[index];
     if (world->device_up[world_instance_config(world, i)->device]) {
-        tell_running(world, i, dice_percent(&world->dice, 50) ? SHUNT_NONE : instance->tier,
-                     dice_percent(&world->dice, 50) ? SHUNT_NONE : instance->held);
+        /* One after the other: the order in which arguments are evaluated is the compiler's. */
+        uint32_t running = dice_percent(&world->dice, 50) ? SHUNT_NONE : instance->held;
+        uint32_t tier = dice_percent(&world->dice, 50) ? SHUNT_NONE : instance->tier;
+        tell_running(world, i, tier, running);
     }
 }
 
