@@ -274,6 +274,15 @@ static double step(const struct chain *c, uint32_t kind, uint32_t q, uint32_t fi
     return cost + (sum + stay * v[cell(first, second)]) / c->clock;
 }
 
+/* Whether the server is ever in that state: the threshold policy idles at empty queues alone. */
+static bool visited(const struct chain *c, uint32_t kind, uint32_t q, uint32_t first,
+                    uint32_t second)
+{
+    uint32_t here = q == 0 ? first : second;
+    uint32_t there = q == 0 ? second : first;
+    return kind != IDLE || c->threshold == 0 || (here == 0 && there < c->threshold);
+}
+
 /* Sweeps until every state agrees on the mean cost, which is returned. */
 static double iterate(struct chain *c)
 {
@@ -288,6 +297,9 @@ static double iterate(struct chain *c)
         for (uint32_t k = 0; k < KINDS; k++) {
             for (uint32_t first = 0; first <= CUT; first++) {
                 for (uint32_t second = 0; second <= CUT; second++) {
+                    if (!visited(c, k & ~1u, k & 1u, first, second)) {
+                        continue;
+                    }
                     uint32_t i = k * CELLS + cell(first, second);
                     c->next[i] = step(c, k & ~1u, k & 1u, first, second);
                     double gained = c->next[i] - c->value[i];
