@@ -374,8 +374,11 @@ static void print_scenario_line(FILE *out, const struct column *column)
     json_int_t seed = json_integer_value(json_object_get(first, "seed"));
     char name[256];
     clip(name, sizeof(name), string_at(first, "scenario", NULL), 60);
-    (void)fprintf(out, "%s  %s  load %.3f (%s)", name, string_at(first, "label", NULL), load,
-                  weighted ? "weighted by request" : "work / span");
+    (void)fprintf(out, "%s  %s", name, string_at(first, "label", NULL));
+    if (!isnan(load)) {
+        (void)fprintf(out, "  load %.3f (%s)", load,
+                      weighted ? "weighted by request" : "work / span");
+    }
     if (!isnan(s)) {
         (void)fprintf(out, "  stretch %.4g", s);
     }

@@ -149,6 +149,10 @@ static int parse_command(struct command *c, int argc, char **argv)
     if (c->arrivals && !c->config) {
         return verb_usage("sim", "--arrivals goes with --from-config; a scenario has its own");
     }
+    if (c->config && !c->arrivals) {
+        return verb_usage("sim",
+                          "--from-config says nothing of who asks for what: give --arrivals");
+    }
     if (!c->policies && !c->config) {
         return verb_usage("sim", "--policy is missing");
     }

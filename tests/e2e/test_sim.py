@@ -11,6 +11,8 @@ import tempfile
 BUILD = pathlib.Path(os.environ["SHUNT_BUILD"])
 SHUNT = str(BUILD / "bin" / "shunt")
 HOSTILE = BUILD / "tests" / "policies"
+# A sanitizer catches a policy's crash itself, and says so in more than one line.
+SANITIZED = "SHUNT_SANITIZE:STRING=\n" not in (BUILD / "CMakeCache.txt").read_text()
 
 SCENARIO = """\
 scenario: two
@@ -157,14 +159,20 @@ def check_wrong_input(folder, path):
 
 
 def check_misbehaviour(path):
-    refused(1, "crashes.so", "SIGSEGV", "seed 1",
-            args=(path, "--policy", f"fifo,{HOSTILE}/crashes.so", "--seeds", "3"))
+    free = path.with_name("free.yaml")
+    free.write_text(SCENARIO.replace("[[0, 2], [2, 0]]", "[[0, 0], [0, 0]]"))
+    refused(1, "roving_exhaustive", "64 times",
+            args=(free, "--policy", f"{HOSTILE}/roving_exhaustive.so"))
+    if not SANITIZED:
+        refused(1, "crashes.so", "SIGSEGV", "seed 1",
+                args=(path, "--policy", f"fifo,{HOSTILE}/crashes.so", "--seeds", "3"))
+        # What fails is the first in order, however long the others take.
+        refused(1, "crashes.so",
+                args=(path, "--policy", f"{HOSTILE}/crashes.so,{HOSTILE}/stalls.so", "--jobs", "2",
+                      "--timeout-s", "60"))
     refused(1, "create_fails", args=(path, "--policy", f"{HOSTILE}/create_fails.so"))
     refused(1, "stalls.so", "1 s",
             args=(path, "--policy", f"{HOSTILE}/stalls.so", "--timeout-s", "1"))
-    # What fails is the first in order, however long the others take.
-    refused(1, "crashes.so", args=(path, "--policy", f"{HOSTILE}/crashes.so,{HOSTILE}/stalls.so",
-                                   "--jobs", "2", "--timeout-s", "60"))
 
 
 def check_report(folder, path):
@@ -178,6 +186,39 @@ def check_report(folder, path):
     code, out, err = sim(path, "--policy", f"{HOSTILE}/crashes.so", "--report", folder / "no.html")
     expect(code == 1 and list(folder.glob("no.html*")) == [], "a report of nothing")
     refused(2, "--report", args=(path, "--policy", "fifo", "--report", folder / "nix" / "r.html"))
+
+
+def check_from_config(folder):
+    """A host's file as a scenario: its policy, its parameters, its models."""
+    config, arrivals = folder / "shunt.cfg", folder / "arrivals.yaml"
+    config.write_text("""\
+listen = "127.0.0.1:8080";
+devices = ( { name = "gpu0"; memory_gib = 24.0; } );
+policy = { use = "amortized"; params = { overhead_target = 0.3; }; };
+models = (
+  { name = "small"; engine = "emulated"; memory_gib = { resident = 14.0; asleep = 1.0; }; },
+  { name = "large"; engine = "emulated"; memory_gib = { resident = 20.0; asleep = 1.0; }; } );
+""")
+    arrivals.write_text("""\
+scenario: mine
+arrivals:
+  - {kind: poisson, model: small, rate_per_s: 0.1, input_tokens: 500, output_tokens: 200}
+  - {kind: poisson, model: large, rate_per_s: 0.05, input_tokens: 500, output_tokens: 200}
+requests: 500
+""")
+    given = ("--from-config", config, "--arrivals", arrivals)
+    (own,) = results(*given)
+    expect(own["scenario"] == "mine" and [m["name"] for m in own["models"]] == ["small", "large"],
+           own["scenario"], own["models"])
+    expect(own["policy"]["name"] == "amortized" and
+           own["policy"]["params"]["overhead_target"] == 0.3, own["policy"])
+    expect(own["ttft_s"]["count"] > 0 and own["time"]["tokens_per_s"] > 0, own["ttft_s"])
+    named, other, again = results(*given, "--policy", "amortized,fifo,amortized:overhead_target=0.2")
+    expect(timeless([named]) == timeless([own]), "the policy by its name is another")
+    expect("overhead_target" not in other["policy"]["params"], other["policy"])
+    expect(again["policy"]["params"]["overhead_target"] == 0.2, again["policy"])
+    refused(2, "--arrivals", args=("--from-config", config))
+    refused(2, "one of them", args=(*given, arrivals))
 
 
 def check_broken_trace(folder):
@@ -209,4 +250,5 @@ with tempfile.TemporaryDirectory() as name:
     check_wrong_input(folder, path)
     check_misbehaviour(path)
     check_report(folder, path)
+    check_from_config(folder)
     check_broken_trace(folder)
