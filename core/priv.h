@@ -604,6 +604,18 @@ void core_switch_memory_freed(struct core *core);
 int64_t core_switch_allowed_ns(struct core *core, uint32_t device);
 uint32_t core_phase_wait(const struct core *core, uint32_t device);
 
+/* ------------------------------------------------------------------ victims.c */
+
+/* Chooses and marks what must go so that the target of a device's switch fits; false, and nothing
+ * marked, if it does not fit for now. */
+bool core_victims_choose(struct core *core, uint32_t device);
+void core_victims_unmark(struct core *core, uint32_t device);
+/* Marks one to be moved out to `tier`; bytes of device memory that this gives. */
+int64_t core_victim_mark(struct core *core, uint32_t instance, uint32_t device, uint32_t tier);
+/* A model at rest on the device that holds memory (of the device, or of the host) it could give
+ * up, the longest unserved first; CORE_NONE. */
+uint32_t core_victim_sleeper(const struct core *core, uint32_t device, uint32_t target, bool host);
+
 /* ------------------------------------------------------------------ background.c */
 
 /* Takes a prefetch or demotion on; false if it is not possible. */

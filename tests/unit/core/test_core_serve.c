@@ -226,6 +226,32 @@ static void saved_core_goes_on_alike(void **state)
     free(memory);
 }
 
+/* A simulation gives the core room for millions of requests: what is not used must stay as it was,
+ * so that pages of it are never brought in. */
+static void room_that_is_not_used_is_not_touched(void **state)
+{
+    (void)state;
+    const struct core_limits limits = {.models_max = 4,
+                                       .devices_max = 1,
+                                       .instances_max = 4,
+                                       .slots_max = 1,
+                                       .queued_max = 20000,
+                                       .in_flight_max = 4};
+    size_t size = core_size(&limits);
+    unsigned char *memory = aligned_alloc(64, (size + 63) & ~(size_t)63);
+    assert_non_null(memory);
+    memset(memory, 0xa5, size);
+    struct core *core = core_init(memory, size, &limits, 1);
+    assert_non_null(core);
+    size_t touched = 0;
+    for (size_t i = 0; i < size; i++) {
+        touched += memory[i] != 0xa5;
+    }
+    assert_in_range(touched, 1, 64 * 1024);
+    assert_true(core_save_size(core) < 64 * 1024);
+    free(memory);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,6 +266,7 @@ int main(void)
         TEST(retried_load_serves),
         TEST(hanging_load_is_cancelled_at_the_limit),
         TEST(saved_core_goes_on_alike),
+        TEST(room_that_is_not_used_is_not_touched),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
