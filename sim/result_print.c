@@ -217,7 +217,7 @@ static const struct row rows[] = {
     {"tokens per second", {"time", "tokens_per_s"}, FORM_NUMBER, false},
     {"mean batch", {"time", "mean_batch"}, FORM_NUMBER, false},
     {"switches per request", {"switches", "per_request"}, FORM_NUMBER, true},
-    {"visits forced by guard", {"guard", "forced_share"}, FORM_PERCENT, false},
+    {"visits forced by guard", {"guard", "forced_share"}, FORM_PERCENT, true},
     {"completed", {"requests", "completed"}, FORM_COUNT, true},
     {"rejected", {"requests", "rejected"}, FORM_COUNT, false},
     {"cancelled", {"requests", "cancelled"}, FORM_COUNT, false},
