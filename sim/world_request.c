@@ -111,6 +111,16 @@ static uint32_t tokens(int64_t count)
     return count <= 0 ? 0 : count < UINT32_MAX ? (uint32_t)count : UINT32_MAX;
 }
 
+/* What a client that says its session would be known by; 0: it says none. */
+static uint64_t session_of(const struct sim *sim, const struct arrival *arrival)
+{
+    if (sim->scenario->arrivals.sources[arrival->source].kind != ARRIVALS_SESSIONS) {
+        return 0;
+    }
+    uint64_t session = (uint64_t)arrival->source << 32 | ARRIVALS_SESSION(arrival->source_index);
+    return core_mix64(session + 1) | 1;
+}
+
 void request_arrive(struct sim *sim)
 {
     struct arrival arrival;
@@ -134,6 +144,7 @@ void request_arrive(struct sim *sim)
     input->u.request = (struct core_in_request){.cookie = place,
                                                 .model = arrival.model,
                                                 .service_class = r->pub.service_class,
+                                                .session_hash = session_of(sim, &arrival),
                                                 .prompt_tokens = tokens(arrival.input_tokens)};
     (void)world_feed(sim, input);
     request_look(sim);
