@@ -23,7 +23,7 @@ const STATE_WORDS = {
     idle: "nothing waits",
 };
 const ROWS_SHOWN = 24;
-const SEGMENTS_DRAWN = 2500;
+const SEGMENTS_DRAWN = 6000;
 
 /* ---------------------------------------------------------------- elements */
 
@@ -686,7 +686,7 @@ function stateStrip(node, series, device, axis, scale, top, height) {
 
 /* Exact stretches where they are known and few enough to be seen, else the share of each bin. */
 function residencyStrip(node, series, instances, axis, scale, place) {
-    const exact = axis.to <= series.segments_end_s + 1e-9;
+    const exact = Math.min(axis.to, series.end_s) <= series.segments_end_s + 1e-9;
     const seen = exact ? series.segments.filter((one) => one[2] < axis.to && one[3] > axis.from) : [];
     if (exact && seen.length <= SEGMENTS_DRAWN) {
         for (const [instance, phase, from, to] of seen) {
@@ -700,17 +700,21 @@ function residencyStrip(node, series, instances, axis, scale, place) {
     }
     for (const instance of instances) {
         const { y, height } = place(instance);
-        for (const [list, name] of [[series.resident, "serving"], [series.moving, "switching"]]) {
-            const levels = new Map();
-            eachBin(series, axis, scale, (bin, x0, x1) => {
-                const level = Math.ceil(list[instance][bin] / 125);
-                if (level > 0) {
-                    levels.set(level, (levels.get(level) || "") + `M${two(x0)} ${y}H${two(x1)}v${height}H${two(x0)}Z`);
-                }
-            });
-            for (const [level, path] of levels) {
-                node.append(draw("path", { class: `gantt ${name}`, d: path, opacity: level / 8 }));
+        const paths = new Map(); // by colour and strength
+        const add = (name, level, path) => paths.set(`${name} ${level}`, (paths.get(`${name} ${level}`) || "") + path);
+        eachBin(series, axis, scale, (bin, x0, x1) => {
+            const resident = series.resident[instance][bin], moving = series.moving[instance][bin], total = resident + moving;
+            const level = Math.min(6, Math.ceil(total / 167)), cut = y + height * moving / (total || 1);
+            if (moving > 0) {
+                add("switching", level, `M${two(x0)} ${y}H${two(x1)}V${two(cut)}H${two(x0)}Z`);
             }
+            if (resident > 0) {
+                add("serving", level, `M${two(x0)} ${two(cut)}H${two(x1)}V${y + height}H${two(x0)}Z`);
+            }
+        });
+        for (const [key, path] of paths) {
+            const [name, level] = key.split(" ");
+            node.append(draw("path", { class: `gantt ${name}`, d: path, opacity: 0.3 + 0.7 * (level - 1) / 5 }));
         }
     }
 }

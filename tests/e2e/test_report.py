@@ -204,6 +204,10 @@ def main():
     check_picture(page, "wide-light", 1400, 3000, False)
     check_picture(page, "wide-dark", 1400, 1500, True)
     check_picture(page, "narrow-light", 500, 2500, False)
+    binned = report_fixture.results(policies=("fifo",), seeds=1)
+    binned[0]["series"]["segments_end_s"] = 100.0
+    dom = Dom(browse(["--dump-dom"], write("binned", binned)))
+    assert "rect.gantt" not in dom.counts and dom.counts["path.gantt"] >= 8, dom.counts
     many = report_fixture.results([f"model-{number:02d}" for number in range(30)], ("fifo", "amortized"), 1, devices=2)
     page = write("many", many)
     dom = Dom(browse(["--dump-dom", "--window-size=1400,1000"], page))
