@@ -18,11 +18,12 @@ bool core_limits_valid(const struct core_limits *limits)
            limits->in_flight_max >= 1 && limits->in_flight_max <= (1u << 24);
 }
 
-/* Most actions that one input can lead to: every request may end with four, every instance may
- * change its state several times, every device may run through its asks. */
+/* Most actions that one input can lead to: a queued request may end (END, NOTIFY) or be dispatched
+ * (DISPATCH, NOTIFY), one in flight may end with four, every instance may change its state several
+ * times, every device may run through its asks. */
 static uint32_t actions_max(const struct core_limits *limits)
 {
-    return 6 * (limits->queued_max + limits->in_flight_max) + 48 * limits->instances_max +
+    return 3 * limits->queued_max + 6 * limits->in_flight_max + 48 * limits->instances_max +
            16 * limits->models_max + 64 * limits->devices_max * (limits->slots_max + 2) + 256;
 }
 
