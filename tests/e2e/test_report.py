@@ -153,6 +153,46 @@ def check_dom(page, results, policies, models):
     return dom
 
 
+# What a reader does, and what is to be seen then, written into the page for --dump-dom.
+READER = """
+const told = [], say = (what) => told.push(what);
+const chart = () => document.querySelector("svg.time"), gantt = () => document.querySelectorAll("rect.gantt").length;
+const [closer, , , , all] = document.querySelectorAll(".tools button");
+const output = document.querySelector(".tools output"), tip = document.getElementById("tip");
+const send = (kind, share) => {
+    const box = chart().getBoundingClientRect();
+    const at = {clientX: box.left + share * box.width, clientY: box.top + 20, bubbles: true, pointerType: "mouse"};
+    chart().setPointerCapture = () => {};
+    chart().dispatchEvent(new PointerEvent(kind, {...at, button: 0, pointerId: 1}));
+};
+const before = gantt();
+send("pointermove", 0.5);
+say(`tip ${!tip.hidden && tip.textContent.includes("waiting at ") && tip.textContent.includes("amortized: ")}`);
+send("pointerleave", 0.5);
+say(`gone ${tip.hidden}`);
+closer.click();
+say(`button ${output.textContent}`);
+say(`fewer ${gantt() < before}`);
+all.click();
+say(`back ${gantt() === before && all.disabled}`);
+send("pointerdown", 0.4); send("pointermove", 0.5); send("pointerup", 0.6);
+say(`dragged ${gantt() < before && !all.disabled}`);
+chart().dispatchEvent(new MouseEvent("dblclick", {bubbles: true}));
+say(`whole ${gantt() === before}`);
+document.body.append(Object.assign(document.createElement("pre"), {id: "told", textContent: told.join("; ")}));
+"""
+
+
+def check_reader(page):
+    """Hovering, buttons, dragging, double click."""
+    text = page.read_text()
+    acted = page.with_name("acted.html")
+    acted.write_text(text.replace("</body>", f"<script>{READER}</script></body>"))
+    told = Dom(browse(["--dump-dom", "--window-size=1400,1000"], acted)).all_text
+    for what in ("tip true", "gone true", "button 30 min to 1.5 h", "fewer true", "back true", "dragged true", "whole true"):
+        assert what in told.replace("\u202f", " "), (what, told[-400:])
+
+
 def check_picture(page, name, width, height, dark):
     picture = FOLDER / f"{name}.png"
     browse([f"--screenshot={picture}", f"--window-size={width},{height}",
@@ -201,6 +241,7 @@ def main():
         check_real()
         skip("no chromium here (package chromium): the report was written, but not looked at")
     check_dom(page, results, 3, 4)
+    check_reader(page)
     check_picture(page, "wide-light", 1400, 3000, False)
     check_picture(page, "wide-dark", 1400, 1500, True)
     check_picture(page, "narrow-light", 500, 2500, False)
