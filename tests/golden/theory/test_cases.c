@@ -200,17 +200,21 @@ static void observe(void *ctx, struct sim *sim, const struct core_action *action
         run->in_service_ns[place] += (double)(action->t_ns - run->in_service_at_ns);
     }
     run->in_service_at_ns = action->t_ns;
-    run->in_service += ended ? UINT32_MAX : 1;
-    if (ended && run->skip > 0) {
+    if (!ended) {
+        run->in_service++;
+        return;
+    }
+    run->in_service--;
+    if (run->skip > 0) {
         run->skip--;
-    } else if (ended) {
+    } else {
         const struct core_rec_request *rec = &action->u.record.u.request;
         int64_t until_ns = by_response(run->of) ? action->t_ns : rec->dispatch_ns;
         fine_add(&run->fine, (double)(until_ns - rec->arrival_ns));
     }
 }
 
-/* A mean as integer nanoseconds and its square's mean under the scenario's law of costs. */
+/* What a switch takes: its mean, and below the mean of its square. */
 static double cost_s(const struct scenario *scenario, uint32_t from, uint32_t to)
 {
     return (double)scenario->switching.matrix_ns[from * scenario_models(scenario) + to] / 1e9;
@@ -671,10 +675,18 @@ int main(int argc, char **argv)
     const char *pattern = "*";
     size_t count = 0;
     for (int i = 1; i < argc; i++) {
-        quick |= strcmp(argv[i], "--quick") == 0;
-        long_run |= strcmp(argv[i], "--long") == 0;
-        print |= strcmp(argv[i], "--print") == 0;
-        pattern = argv[i][0] == '-' ? pattern : argv[i];
+        if (strcmp(argv[i], "--quick") == 0) {
+            quick = true;
+        } else if (strcmp(argv[i], "--long") == 0) {
+            long_run = true;
+        } else if (strcmp(argv[i], "--print") == 0) {
+            print = true;
+        } else if (argv[i][0] != '-') {
+            pattern = argv[i];
+        } else {
+            print_error("no option %s; there are --quick, --long, --print\n", argv[i]);
+            return 2;
+        }
     }
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         (void)snprintf(names[count], sizeof names[0], "theory-%s %s", cases[i].scenario,
@@ -686,7 +698,8 @@ int main(int argc, char **argv)
             count++;
         }
     }
-    if (plugin_registry_create(NULL, &registry) != 0) {
+    if (count == 0 || plugin_registry_create(NULL, &registry) != 0) {
+        print_error("nothing to run: no case is called %s\n", pattern);
         return 1;
     }
     int failed = _cmocka_run_group_tests("theory", tests, count, NULL, NULL);
