@@ -348,6 +348,27 @@ static void a_journal_becomes_the_same_run(void **state)
     scenario_free(scenario);
 }
 
+static void a_journal_that_is_cut_off_says_so(void **state)
+{
+    (void)state;
+    struct scenario *scenario = scenario_of(ENGINES LIGHT "requests: 500\n");
+    struct journal_in_summary summary;
+    struct result result;
+    struct stat file;
+    char err[512] = "";
+    write_journal(scenario, &result);
+    const char *path = in_folder("journal/00000001.journal");
+    assert_int_equal(stat(path, &file), 0);
+    assert_int_equal(truncate(path, file.st_size / 2), 0);
+    assert_int_equal(
+        journal_in_convert(in_folder("journal"), in_folder("made"), &summary, err, sizeof(err)), 0);
+    assert_true(summary.requests > 100 && summary.requests < 400);
+    assert_true(summary.gaps > 0);
+    assert_non_null(strstr(summary.first_gap, "segment 1"));
+    result_fini(&result);
+    scenario_free(scenario);
+}
+
 static void what_is_no_journal_is_refused(void **state)
 {
     (void)state;
@@ -383,6 +404,8 @@ int main(void)
         cmocka_unit_test(a_long_run_is_binned),
         cmocka_unit_test(requests_that_leave_are_counted_at_the_cap),
         cmocka_unit_test_setup_teardown(a_journal_becomes_the_same_run, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(a_journal_that_is_cut_off_says_so, make_folder,
+                                        remove_folder),
         cmocka_unit_test_setup_teardown(what_is_no_journal_is_refused, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(a_journal_is_not_mixed_with_another, make_folder,
                                         remove_folder),
