@@ -10,6 +10,7 @@
 #include "base/histogram.h"
 #include "core/fmath.h"
 #include "sim/batch_means.h"
+#include "sim/blocks.h"
 #include "sim/bound.h"
 #include "sim/wide.h"
 
@@ -113,6 +114,7 @@ struct measure {
     struct class_figures classes[CLASSES];
     struct device_figures *devices;
     struct model_figures *models;
+    struct blocks *blocks; /* NULL: not asked for */
 };
 
 /* ------------------------------------------------------------------ integrals */
@@ -249,9 +251,16 @@ int measure_create(const struct scenario *scenario, struct core *core, uint64_t 
     return 0;
 }
 
+int measure_blocks(struct measure *m, uint32_t count, uint64_t arrivals)
+{
+    assert(!m->blocks && m->offered == 0);
+    return blocks_create(count, arrivals, &m->blocks);
+}
+
 void measure_destroy(struct measure *m)
 {
     if (m) {
+        blocks_destroy(m->blocks);
         free(m->start.queue_integral);
         free(m->first.queue_integral);
         free(m->last.queue_integral);
@@ -298,6 +307,9 @@ void measure_arrival(struct measure *m, struct sim_request *request, int64_t t_n
     }
     add_load(m, request->work_ns, t_ns);
     request->measured = m->measuring;
+    if (m->blocks) {
+        blocks_arrival(m->blocks, request->number, request->measured, t_ns, m->work);
+    }
     m->offered++;
     m->arrivals_measured += m->measuring;
 }
@@ -448,6 +460,9 @@ static void add_measured(struct measure *m, const struct sim_request *request,
         stat_add(&m->ttft, times->ttft_ns);
     }
     add_to_quarter(m, request->number - m->first_number, times->wait_ns);
+    if (m->blocks) {
+        blocks_ended(m->blocks, request->number, times->wait_ns);
+    }
     model->completed += times->completed;
     m->completed_measured += times->completed;
 }
@@ -517,6 +532,9 @@ void measure_last_arrival(struct measure *m, int64_t t_ns)
         take_border(m, t_ns, &m->first);
     }
     take_border(m, t_ns, &m->last);
+    if (m->blocks) {
+        blocks_last_arrival(m->blocks, t_ns, m->work);
+    }
     m->ended = true;
     uint64_t gone = 0;
     for (uint32_t i = 0; i < SHUNT_OUTCOME_REJECTED; i++) {
@@ -779,6 +797,12 @@ int measure_finish(struct measure *m, int64_t t_ns, uint64_t events, struct resu
     r.classes = calloc(CLASSES, sizeof(*r.classes));
     r.model_count = m->model_count;
     if (!sketch || !r.models || !r.classes || border_init(&end, m->model_count + 1)) {
+        free(sketch);
+        result_fini(&r);
+        return -ENOMEM;
+    }
+    if (m->blocks && blocks_figures(m->blocks, &r.blocks, &r.block_count)) {
+        free(end.queue_integral);
         free(sketch);
         result_fini(&r);
         return -ENOMEM;

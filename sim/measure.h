@@ -19,6 +19,8 @@ struct measure;
  * and the visits are waited for during at most 50 arrivals each. The core is configured already. */
 int measure_create(const struct scenario *scenario, struct core *core, uint64_t seed,
                    uint64_t arrivals, struct measure **ret_measure);
+/* Before the first event: also figures of `count` slices (sim/blocks.h). -ENOMEM. */
+int measure_blocks(struct measure *measure, uint32_t count, uint64_t arrivals);
 void measure_destroy(struct measure *measure); /* accepts NULL */
 
 /* Each at its instant, in the order in which they happen. */

@@ -68,6 +68,15 @@ struct result_class {
     struct result_stat ttft;
 };
 
+/* A slice of equally many arrivals in a row: sim/blocks.h. */
+struct result_block {
+    uint64_t arrivals;
+    uint64_t measured;              /* of them; the rest is warm-up */
+    double from_s;                  /* its first arrival */
+    double wait_mean_s, wait_p99_s; /* of the measured ones; NaN: none */
+    double work_per_s; /* completed from its first arrival to that of the next, as in result_time */
+};
+
 /* A bound, or why there is none. */
 struct result_bound {
     double value_s;     /* NaN: none */
@@ -116,6 +125,8 @@ struct result {
     uint32_t model_count;
     struct result_class *classes; /* those that occur */
     uint32_t class_count;
+    struct result_block *blocks; /* NULL: not asked for */
+    uint32_t block_count;
 
     struct result_bound gap_bound, wait_bound; /* the largest of all models */
     struct result_bound lb_work, lb_lagrange, lb_static;

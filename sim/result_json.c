@@ -192,6 +192,25 @@ static json_t *classes_json(const struct result *r)
     return list;
 }
 
+static json_t *blocks_json(const struct result *r)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; list && i < r->block_count; i++) {
+        const struct result_block *block = &r->blocks[i];
+        json_t *o = put(json_object(), "arrivals", integer(block->arrivals));
+        o = put(o, "measured", integer(block->measured));
+        o = put(o, "from_s", real(block->from_s));
+        o = put(o, "wait_s", real(block->wait_mean_s));
+        o = put(o, "wait_p99_s", real(block->wait_p99_s));
+        o = put(o, "work_per_s", real(block->work_per_s));
+        if (!o || json_array_append_new(list, o)) {
+            json_decref(list);
+            list = NULL;
+        }
+    }
+    return list;
+}
+
 static json_t *bounds_json(const struct result *r)
 {
     const struct {
@@ -299,5 +318,6 @@ json_t *result_json(const struct result *r, const struct result_context *context
     o = put(o, "overloaded", json_boolean(r->overloaded));
     o = put(o, "all", all_json(r));
     o = put(o, "events", integer(r->events));
-    return put(o, "events_per_s", real(events_per_s));
+    o = put(o, "events_per_s", real(events_per_s));
+    return r->blocks ? put(o, "blocks", blocks_json(r)) : o;
 }

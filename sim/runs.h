@@ -25,6 +25,7 @@ struct runs_options {
     uint32_t seed_count;
     uint32_t jobs;       /* processes at a time; 0: as many as there are cores */
     bool series;         /* with what a report draws: sim/series.h */
+    uint32_t blocks;     /* figures of so many slices of a run: sim/blocks.h; 0: none */
     bool checked;        /* as in struct sim_options */
     int64_t timeout_ns;  /* of real time for one run; 0: none */
     const char *journal; /* a folder for the journal of the only run; NULL: none */

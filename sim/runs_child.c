@@ -140,6 +140,7 @@ static int simulate(const struct runs_plan *plan, uint32_t run, int fd, char **r
         .scenario = pair->scenario,
         .policy = {.plugin = pair->policy->choice->plugin, .params = pair->params},
         .seed = runs_plan_seed(plan, run),
+        .blocks = plan->options->blocks,
         .observers = watch.observers,
         .observer_count = watch.count,
         .checked = plan->options->checked,

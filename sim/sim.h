@@ -77,6 +77,7 @@ struct sim_options {
     struct sim_policy policy;
     uint64_t seed;
     uint64_t arrivals; /* as sim_count_arrivals says for this seed; 0: not counted yet */
+    uint32_t blocks;   /* figures of so many slices as well (sim/blocks.h); 0: none */
     const struct sim_change *changes; /* by time */
     uint32_t change_count;
     const struct sim_observer *observers;

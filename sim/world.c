@@ -308,6 +308,22 @@ static void push_known(struct sim *sim)
     }
 }
 
+/* Slices of equally many arrivals want to know how many there will be. */
+static int make_blocks(struct sim *sim)
+{
+    if (sim->options.blocks == 0) {
+        return 0;
+    }
+    if (sim->arrival_count < sim->options.blocks) {
+        world_fail(sim, -EINVAL, "%s: %s for %" PRIu32 " blocks", sim->scenario->file,
+                   sim->arrival_count == 0 ? "how many requests come depends on the run, no slices"
+                                           : "too few requests",
+                   sim->options.blocks);
+        return sim->error;
+    }
+    return measure_blocks(sim->measure, sim->options.blocks, sim->arrival_count);
+}
+
 /* After the core has its configuration. */
 static int make_figures(struct sim *sim)
 {
@@ -321,6 +337,7 @@ static int make_figures(struct sim *sim)
     rc = rc ? rc
             : measure_create(scenario, sim->core, sim->options.seed, sim->arrival_count,
                              &sim->measure);
+    rc = rc ? rc : make_blocks(sim);
     for (uint32_t i = 0; rc == 0 && i < sim->visits_first; i++) {
         measure_visit(sim->measure, 0, 0);
     }

@@ -3,6 +3,7 @@
  * what comes back; it simulates nothing itself.
  */
 #include "base/trace.h"
+#include "sim/blocks.h"
 #include "sim/report.h"
 #include "sim/result.h"
 #include "sim/runs.h"
@@ -31,7 +32,7 @@ struct command {
     uint32_t file_count;
     const char *config, *arrivals, *policies, *policy_dir;
     const char *report, *journal, *journal_in, *keep;
-    uint64_t seed, seeds, jobs, timeout_s;
+    uint64_t seed, seeds, jobs, timeout_s, blocks;
     enum arrivals_part part;
     bool json, checked;
 };
@@ -91,6 +92,8 @@ static int parse_value(struct command *c, const char *name, const char *value)
         return parse_whole(name, value, 1, SEEDS_MAX, &c->seeds);
     } else if (strcmp(name, "--jobs") == 0) {
         return parse_whole(name, value, 1, RUNS_JOBS_MAX, &c->jobs);
+    } else if (strcmp(name, "--blocks") == 0) {
+        return parse_whole(name, value, 1, BLOCKS_MAX, &c->blocks);
     } else if (strcmp(name, "--timeout-s") == 0) {
         return parse_whole(name, value, 1, TIMEOUT_S_MAX, &c->timeout_s);
     } else if (strcmp(name, "--part") == 0) {
@@ -155,6 +158,9 @@ static int parse_command(struct command *c, int argc, char **argv)
     }
     if (!c->policies && !c->config) {
         return verb_usage("sim", "--policy is missing");
+    }
+    if (c->blocks && !c->json) {
+        return verb_usage("sim", "--blocks goes with --json, which prints them");
     }
     return VERB_DONE;
 }
@@ -347,6 +353,7 @@ static int execute(const struct command *c, const struct scenarios *scenarios,
                                          .seed_count = (uint32_t)c->seeds,
                                          .jobs = (uint32_t)c->jobs,
                                          .series = c->report != NULL,
+                                         .blocks = (uint32_t)c->blocks,
                                          .checked = c->checked,
                                          .journal = c->journal,
                                          .timeout_ns = (int64_t)c->timeout_s * CORE_NS_PER_S,

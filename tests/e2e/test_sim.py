@@ -221,6 +221,30 @@ requests: 500
     refused(2, "one of them", args=(*given, arrivals))
 
 
+def check_blocks(folder, path):
+    """Slices are the same for every policy, and together they are the measured window."""
+    one, other = results(path, "--policy", "fifo,amortized", "--blocks", "7")
+    expect(list(one) == [*MEMBERS, "blocks"] and len(one["blocks"]) == 7, list(one))
+    for result in (one, other):
+        blocks = result["blocks"]
+        measured = sum(block["measured"] for block in blocks)
+        expect(sum(block["arrivals"] for block in blocks) == 3000, blocks)
+        expect(measured == result["wait_s"]["count"], measured, result["wait_s"])
+        total = sum(block["measured"] * (block["wait_s"] or 0) for block in blocks)
+        expect(abs(total / measured - result["wait_s"]["mean"]) < 1e-9, total, result["wait_s"])
+    expect([b["from_s"] for b in one["blocks"]] == [b["from_s"] for b in other["blocks"]], "slices")
+    refused(2, "--json", args=(path, "--policy", "fifo", "--blocks", "7"))
+    few = folder / "few.yaml"
+    few.write_text(SCENARIO.replace("requests: 3000", "requests: 100"))
+    refused(2, "too few requests", args=(few, "--policy", "fifo", "--blocks", "200", "--json"))
+    closed = folder / "closed.yaml"
+    closed.write_text(SCENARIO[:SCENARIO.index("arrivals:")] + """\
+arrivals: [{kind: sessions, model: a, population: 3, think_s: 5, service_s: 1}]
+requests: 500
+""")
+    refused(2, "depends on the run", args=(closed, "--policy", "fifo", "--blocks", "7", "--json"))
+
+
 def check_broken_trace(folder):
     rows = "".join(f"{i},a,1\n" for i in range(500))
     (folder / "rows.csv").write_text("t,m,s\n" + rows + "oops,a,1\n")
@@ -251,4 +275,5 @@ with tempfile.TemporaryDirectory() as name:
     check_misbehaviour(path)
     check_report(folder, path)
     check_from_config(folder)
+    check_blocks(folder, path)
     check_broken_trace(folder)
