@@ -246,10 +246,11 @@ static void check_devices(struct config_reader *reader)
 {
     const struct config *config = reader->config;
     if (config->device_count == 0) {
-        config_error(
-            reader, place_of(reader, "devices", nowhere_at),
-            "devices: there is none; add devices = ( { name = \"gpu0\"; gpu = 0; memory_gib = "
-            "\"auto\"; } );");
+        config_error(reader, place_of(reader, "devices", nowhere_at),
+                     "devices: there is none; add %s",
+                     reader->yaml ? "devices: [{name: gpu0, memory_gib: 80}]"
+                                  : "devices = ( { name = \"gpu0\"; gpu = 0; "
+                                    "memory_gib = \"auto\"; } );");
     }
     for (uint32_t d = 0; d < config->device_count; d++) {
         const struct config_device *device = &config->devices[d];
@@ -653,9 +654,10 @@ static void check_models(struct config_reader *reader, struct config_model *mode
 {
     const struct config *config = reader->config;
     if (config->model_count == 0) {
-        config_error(
-            reader, place_of(reader, "models", nowhere_at),
-            "models: there is none; add models = ( { name = \"...\"; memory_gib = ...; } );");
+        config_error(reader, place_of(reader, "models", nowhere_at),
+                     "models: there is none; add %s",
+                     reader->yaml ? "models: [{name: a, memory_gib: 15, service: {kind: serial}}]"
+                                  : "models = ( { name = \"...\"; memory_gib = ...; } );");
     }
     check_names(reader);
     if (config->device_count == 0) {
