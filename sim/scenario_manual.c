@@ -83,13 +83,19 @@ static const char head[] =
     "faults:\n"
     "  - {at_s: 3000, kind: engine_lost, model: conv}\n"
     "```\n"
-    "\n"
+    "\n";
+
+static const char rules[] =
     "## How it is read\n"
     "\n"
     "* Keys, ranges and defaults of devices, models, limits and guard are those of shunt.cfg "
     "([CONFIGURATION.md](CONFIGURATION.md)), from the same table, and the core is configured from "
     "them as by the host. A key that means nothing without real engines and clients is not taken "
     "here.\n"
+    "* That holds for limits too, and for `guard: off`: unless the file says otherwise a request "
+    "waits for 900 s at most (`max_wait_s`), is refused if it would wait for longer "
+    "(`reject_hopeless`), and fails after 300 s of service (`service_limit_s`). A scenario that is "
+    "to be compared with theory sets `max_wait_s: none` and `service_limit_s: none`.\n"
     "* An unknown key, a value out of range, a name that stands for nothing: an error with file, "
     "line, column, key and reason, and nothing is simulated. Anchors, aliases and tags of YAML are "
     "not taken: what a reader sees is what is read.\n"
@@ -268,6 +274,7 @@ static void print_section(FILE *out, const struct section *section)
 void scenario_print_manual(FILE *out)
 {
     (void)fputs(head, out);
+    (void)fputs(rules, out);
     for (size_t i = 0; i < sizeof sections / sizeof *sections; i++) {
         print_section(out, &sections[i]);
     }

@@ -106,7 +106,9 @@ struct shunt_decision {
     int64_t recheck_at_ns;   /* ask again then, whatever happens; 0 = not */
     uint64_t quantum_requests; /* ask again after k dispatches since the visit began and stop
                                   admitting until answered; 0 = no limit. For SWITCH: of the visit
-                                  that begins; for STAY and LINGER: of the present one */
+                                  that begins; for STAY and LINGER: of the present one, where a
+                                  limit that is used up already leaves the visit closed until
+                                  something else asks: say VISIT_SERVED + k to go on */
     int64_t quantum_ns;        /* the same in time since the visit's first dispatch; 0 = no limit */
     int64_t min_residence_ns;  /* SWITCH: no voluntary switch away before; at most the visit cap */
     double propensity;         /* probability with which this was chosen; 0 is read as 1 */
