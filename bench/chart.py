@@ -6,7 +6,9 @@ STATES = (("serving", "#3f8f5f"), ("draining", "#b9a23a"), ("switching", "#c0563
 
 
 def label(x, y, text, anchor="start", kind=""):
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" class="{kind}">{html.escape(text)}</text>'
+    anchored = "" if anchor == "start" else f' text-anchor="{anchor}"'
+    classed = f' class="{kind}"' if kind else ""
+    return f'<text x="{x:.0f}" y="{y:.0f}"{anchored}{classed}>{html.escape(text)}</text>'
 
 
 def svg(width, height, parts):
@@ -64,17 +66,18 @@ def forest(rows):
 
 def device_time(rows):
     """Stacked shares of device time."""
-    left, width, height = 190, 620, 18
-    parts, x = [], left
-    for name, colour in STATES:
-        parts.append(f'<rect x="{x}" y="2" width="11" height="11" fill="{colour}"/>' + label(x + 16, 12, name, "start", "soft"))
-        x += 100
+    left, width, height = 180, 620, 18
+    parts, paths = [], {state: [] for state, _ in STATES}
+    for index, (state, colour) in enumerate(STATES):
+        x = left + 100 * index
+        parts.append(f'<rect x="{x}" y="2" width="11" height="11" fill="{colour}"/>' + label(x + 16, 12, state, "start", "soft"))
     for index, (name, time) in enumerate(rows):
         y, at = 20 + height * index, float(left)
         parts.append(label(left - 8, y + 13, name, "end"))
-        for state, colour in STATES:
+        for state, _ in STATES:
             wide = width * time[f"{state}_frac"]
-            parts.append(f'<rect x="{at:.1f}" y="{y}" width="{max(wide, 0):.1f}" height="{height - 3}" fill="{colour}"><title>{state} '
-                         f'{100 * time[f"{state}_frac"]:.1f} %</title></rect>')
+            if wide > 0.05:
+                paths[state].append(f"M{at:.1f} {y}h{wide:.1f}v{height - 3}h-{wide:.1f}z")
             at += wide
+    parts += [f'<path d="{"".join(paths[state])}" fill="{colour}"/>' for state, colour in STATES]
     return svg(left + width + 20, 24 + height * len(rows), parts)

@@ -18,6 +18,7 @@ STRINGS = re.compile(r'"(?:\\.|[^"\\])*"')
 COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.S)
 LINE_MAX = 100
 FILE_BYTES_MAX = 200_000
+PAGES = {"docs/scoreboard.html": 1_000_000}  # generated
 errors = []
 
 
@@ -53,7 +54,7 @@ files = tracked()
 sources = []
 for path in files:
     where = path.relative_to(SOURCE)
-    if path.stat().st_size > FILE_BYTES_MAX:
+    if path.stat().st_size > PAGES.get(str(where), FILE_BYTES_MAX):
         errors.append(f"{where}: {path.stat().st_size} bytes; no data, builds or third-party code in the tree")
         continue
     if "corpus" in where.parts or where.parts[0] == "build":
