@@ -315,6 +315,7 @@ static void build_model(struct core *core, const struct core_model_config *confi
         m->fifo_device = CORE_NONE;
         m->fifo_next = CORE_NONE;
         m->gap_since_ns = CORE_NEVER;
+        m->gap_kept_ns = CORE_NEVER;
         m->clock_at_ns = core->s.now_ns;
         m->work_since_ns = core->s.now_ns;
         core_rate_init(&m->rate, RATE_TAU_NS);
@@ -406,6 +407,7 @@ static void device_init(struct core *core, uint32_t device, const struct core_de
     d->fifo_head = CORE_NONE;
     d->fifo_tail = CORE_NONE;
     d->waiting_since_ns = CORE_NEVER;
+    d->waiting_kept_ns = CORE_NEVER;
     d->sw.target = CORE_NONE;
     d->state_at_ns = core->s.now_ns;
     d->share_at_ns = core->s.now_ns;

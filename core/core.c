@@ -224,26 +224,52 @@ void core_why_model(struct core *core, uint32_t model, uint32_t why)
 static void gap_begin(struct core *core, uint32_t model)
 {
     struct core_model *m = &core->models[model];
-    m->gap_since_ns = core->s.now_ns;
+    bool goes_on = m->gap_kept_ns != CORE_NEVER && m->gap_kept_at_ns == core->s.now_ns;
+    m->gap_since_ns = goes_on ? m->gap_kept_ns : core->s.now_ns;
+    m->gap_kept_ns = CORE_NEVER;
+    if (goes_on) {
+        return;
+    }
     for (uint32_t i = 0; i < m->instance_count; i++) {
         struct core_instance *in = &core->instances[m->instance_first + i];
         in->gap_visits = core->devices[in->device].visits;
     }
 }
 
-static void gap_end(struct core *core, uint32_t model)
+/* A forced model that is admitted again is owed what a visit's start would give it (R2). */
+static void promise_again(struct core *core, const struct core_model *m)
+{
+    for (uint32_t i = m->instance_first; i < m->instance_first + m->instance_count; i++) {
+        struct core_instance *in = &core->instances[i];
+        if (in->visiting && core_instance_admits(core, in)) {
+            in->promised = 1;
+            core->promise_devices |= 1u << in->device;
+        }
+    }
+}
+
+/* `room`: some place is free, so that what waits is dispatched before time goes on, unless
+ * admission closes again before that. */
+static void gap_end(struct core *core, uint32_t model, bool room)
 {
     struct core_model *m = &core->models[model];
     int64_t gap = core->s.now_ns - m->gap_since_ns;
     if (gap > core->model_counts[model].gap_max_ns) {
         core->model_counts[model].gap_max_ns = gap;
     }
+    if (m->queue_len > 0 && room) {
+        m->gap_kept_ns = m->gap_since_ns;
+        m->gap_kept_at_ns = core->s.now_ns;
+        if (m->fifo_device != CORE_NONE) {
+            promise_again(core, m);
+        }
+    }
     m->gap_since_ns = CORE_NEVER;
     core_guard_fifo_remove(core, model);
 }
 
 /* Counts a model among those that wait for its devices. R1's s is the start of the unbroken period
- * in which the count is above zero. */
+ * in which the count is above zero; a gap that goes on leaves it unbroken. */
 static void count_waiting(struct core *core, struct core_instance *in, bool counted)
 {
     struct core_device *d = &core->devices[in->device];
@@ -253,24 +279,29 @@ static void count_waiting(struct core *core, struct core_instance *in, bool coun
         assert(d->waiting > 0);
         d->waiting--;
         if (d->waiting == 0) {
+            d->waiting_kept_ns = d->waiting_since_ns;
+            d->waiting_kept_at_ns = core->s.now_ns;
             d->waiting_since_ns = CORE_NEVER;
         }
     } else {
         if (d->waiting == 0) {
-            d->waiting_since_ns = core->s.now_ns;
+            bool goes_on = d->waiting_kept_ns != CORE_NEVER &&
+                           d->waiting_kept_at_ns == core->s.now_ns &&
+                           core->models[in->model].gap_since_ns < core->s.now_ns;
+            d->waiting_since_ns = goes_on ? d->waiting_kept_ns : core->s.now_ns;
         }
         d->waiting++;
     }
 }
 
-static void waiting_set(struct core *core, uint32_t model, bool waiting)
+static void waiting_set(struct core *core, uint32_t model, bool waiting, bool room)
 {
     struct core_model *m = &core->models[model];
     m->waiting = waiting;
     if (waiting) {
         gap_begin(core, model);
     } else {
-        gap_end(core, model);
+        gap_end(core, model, room);
     }
     for (uint32_t i = 0; i < m->instance_count; i++) {
         const struct core_instance *in = &core->instances[m->instance_first + i];
@@ -330,7 +361,10 @@ static void settle_model(struct core *core, uint32_t model)
     m->admitted = admitted;
     bool waiting = m->queue_len > 0 && !admitted;
     if (waiting != (m->waiting != 0)) {
-        waiting_set(core, model, waiting);
+        waiting_set(core, model, waiting, room);
+    }
+    if (m->queue_len == 0) {
+        m->gap_kept_ns = CORE_NEVER;
     }
     for (struct core_instance *in = first; in < end; in++) {
         bool counted = waiting && core_instance_usable(core, in);

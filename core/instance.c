@@ -386,6 +386,7 @@ static void leave(struct core *core, uint32_t device, bool requeue)
             core_queue_end(core, model, SHUNT_OUTCOME_FAILED); /* R6 */
         }
         /* Gap and wait of the models that fit here count anew. */
+        core->models[model].gap_kept_ns = CORE_NEVER;
         if (core->models[model].waiting) {
             core->models[model].gap_since_ns = core->s.now_ns;
             for (uint32_t k = 0; k < core->models[model].instance_count; k++) {

@@ -143,6 +143,10 @@ struct core_model {
     uint32_t fifo_next;   /* CORE_NONE at the tail */
     uint32_t fifo_cause;  /* SHUNT_CAUSE_FORCED_OVERTAKE, _AGE */
     int64_t gap_since_ns; /* CORE_NEVER if it does not wait */
+    /* Start of the gap that a reopening with free places has ended at gap_kept_at_ns: it goes on if
+     * admission closes again in that instant, before anything is dispatched. CORE_NEVER: none. */
+    int64_t gap_kept_ns;
+    int64_t gap_kept_at_ns;
     int64_t wake_ns;
 
     uint32_t part; /* enum core_wait that runs now */
@@ -322,6 +326,8 @@ struct core_device {
     uint32_t fifo_tail;
     uint32_t fifo_len;
     int64_t waiting_since_ns; /* R1's s; CORE_NEVER */
+    int64_t waiting_kept_ns;  /* s before the last model ceased to wait, at waiting_kept_at_ns */
+    int64_t waiting_kept_at_ns;
     uint64_t visits;
     int64_t last_switch_ns;
 

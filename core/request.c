@@ -626,6 +626,7 @@ static void dispatch(struct core *core, uint32_t index, uint32_t instance)
     engine_enter(core, index, instance);
     core->model_counts[r->model].dispatched++;
     core->models[r->model].last_served_ns = core->s.now_ns;
+    core->models[r->model].gap_kept_ns = CORE_NEVER;
     in->last_served_ns = core->s.now_ns;
     in->visit_served++;
     if (in->visit_first_ns == CORE_NEVER) {

@@ -14,9 +14,12 @@ void core_visit_begin(struct core *core, uint32_t instance, const struct core_vi
     struct core_rec_visit *rec = &core_emit_record(core, CORE_REC_VISIT)->u.visit;
     *rec = (struct core_rec_visit){
         .device = in->device, .instance = instance, .model = in->model, .cause = plan->cause};
-    if (m->waiting) {
+    int64_t since_ns = m->waiting                 ? m->gap_since_ns
+                       : m->gap_kept_at_ns == now ? m->gap_kept_ns
+                                                  : CORE_NEVER;
+    if (since_ns != CORE_NEVER) {
         struct core_bounds bounds;
-        rec->gap_ns = now - m->gap_since_ns;
+        rec->gap_ns = now - since_ns;
         core_bounds_guaranteed(core, in->model, &bounds);
         rec->bound_ns = bounds.gap_ns;
         core_cost_add(&core->costs[m->cost_row].gap, rec->gap_ns);
@@ -26,6 +29,7 @@ void core_visit_begin(struct core *core, uint32_t instance, const struct core_vi
         }
         m->waiting = 0;
         m->gap_since_ns = CORE_NEVER;
+        m->gap_kept_ns = CORE_NEVER;
         for (uint32_t i = 0; i < m->instance_count; i++) {
             core_touch_device(core, core->instances[m->instance_first + i].device);
         }
