@@ -14,8 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define NONE UINT32_MAX
+
 enum {
-    NONE = UINT32_MAX,
     WALKS_MAX = 20, /* theory: enough to tell the parameters apart */
     WALKS_MIN = 2,
     POINTS_MIN = 4,
@@ -297,7 +298,7 @@ static int evaluate_start(struct tune_study *study, char *err, size_t err_size)
 {
     const struct tune_options *o = &study->options;
     char text[TUNE_TEXT_MAX];
-    double unit[PARAMS_MAX], cycles = INFINITY;
+    double unit[PARAMS_MAX], cycles = (double)INFINITY;
     uint32_t start;
     begin(study, "start");
     tune_space_start(o->space, unit);
