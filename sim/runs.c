@@ -134,6 +134,10 @@ static void take_frame(struct pool *pool, struct child *child, const struct runs
     case RUNS_FRAME_RESULT:
         json_decref(pool->results[child->run]);
         pool->results[child->run] = json_loadb(bytes, frame->size, 0, NULL);
+        if (pool->results[child->run] && pool->plan.options->ended) {
+            pool->plan.options->ended(pool->plan.options->ctx, child->run,
+                                      pool->results[child->run]);
+        }
         break;
     case RUNS_FRAME_ERROR:
         note_failure(pool, child->run, frame->code < 0 ? frame->code : -EPROTO, "%.*s",

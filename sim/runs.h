@@ -29,6 +29,8 @@ struct runs_options {
     bool checked;        /* as in struct sim_options */
     int64_t timeout_ns;  /* of real time for one run; 0: none */
     const char *journal; /* a folder for the journal of the only run; NULL: none */
+    /* As each run ends, in any order: `run` is the place of its result. */
+    void (*ended)(void *ctx, uint32_t run, const json_t *result);
     /* As runs go on: `done` of `total` runs, those that are running in part. */
     void (*progress)(void *ctx, double done, uint32_t total);
     void *ctx;
@@ -46,5 +48,10 @@ struct runs_options {
  */
 int runs_execute(const struct runs_options *options, json_t **ret_results, char *err,
                  size_t err_size);
+
+/* The files of a scenario's traces that decide its results: [{file, sha256, part}], a new
+ * reference. Errors of reading with a line in `err`; -ENOMEM. */
+int runs_hash_traces(const struct scenario *scenario, json_t **ret_traces, char *err,
+                     size_t err_size);
 
 #endif

@@ -51,8 +51,8 @@ static bool is_listed(const json_t *traces, const char *path)
     return false;
 }
 
-static int hash_traces(const struct scenario *scenario, json_t **ret_traces, char *err,
-                       size_t err_size)
+int runs_hash_traces(const struct scenario *scenario, json_t **ret_traces, char *err,
+                     size_t err_size)
 {
     static const char *const parts[] = {
         [ARRIVALS_ALL] = "all", [ARRIVALS_TUNE] = "tune", [ARRIVALS_SCORE] = "score"};
@@ -195,7 +195,7 @@ static int load_all(struct runs_plan *plan, char *err, size_t err_size)
         rc = load_policy(plan, &o->policies->item[p], &plan->policies[p], err, err_size);
     }
     for (uint32_t s = 0; !rc && s < o->scenario_count; s++) {
-        rc = hash_traces(o->scenarios[s], &plan->traces[s], err, err_size);
+        rc = runs_hash_traces(o->scenarios[s], &plan->traces[s], err, err_size);
         for (uint32_t p = 0; !rc && p < o->policies->count; p++) {
             struct runs_pair *pair = &plan->pairs[s * o->policies->count + p];
             *pair = (struct runs_pair){.scenario = o->scenarios[s],

@@ -35,7 +35,8 @@ enum {
 #define MATTERS_SHARE  0.02 /* of the largest effect ... */
 #define MATTERS_EFFECT 0.01 /* ... and of the objective at all */
 #define GOOD           0.05
-#define INFEASIBLE     1e6 /* above any log of a ratio */
+#define AS_GOOD        0.001 /* of the log of the objective */
+#define INFEASIBLE     1e6   /* above any log of a ratio */
 #define TINY           1e-9
 #define STEP           0.15
 #define SIZE           0.005
@@ -319,10 +320,10 @@ static int evaluate_start(struct tune_study *study, char *err, size_t err_size)
     return 0;
 }
 
-/* What the last comparison will take. */
+/* What the end will take: the best made simpler, and the last comparison. */
 static double reserve(const struct tune_study *study)
 {
-    return study->options.drawn ? TUNE_FINALISTS_MAX + 1 : 0;
+    return 1 + (study->options.drawn ? TUNE_FINALISTS_MAX + 1 : 0);
 }
 
 /* ------------------------------------------------------------------ screening */
@@ -647,21 +648,61 @@ static void compare_with_start(struct tune_study *study)
     }
 }
 
+/*
+ * The candidate with whatever does not matter as the start has it, if that is as good: a parameter
+ * that says something should have a reason to. Evaluated while there is budget for it.
+ */
+static int simplify(struct tune_study *study, uint32_t *candidate, char *err, size_t err_size)
+{
+    const enum tune_objective objective = study->options.objective[0];
+    double unit[PARAMS_MAX];
+    uint32_t simple;
+    for (uint32_t d = 0; d < study->options.space->count; d++) {
+        unit[d] = study->candidates[study->matters[d] ? *candidate : 0].unit[d];
+    }
+    int rc = candidate_at(study, unit, &simple);
+    if (rc || simple == NONE || simple == *candidate) {
+        return rc ? fail(rc, err, err_size, "out of memory") : 0;
+    }
+    double left = study->options.budget - study->spent - (reserve(study) - 1);
+    if (cost_of(study, &simple, 1, TUNE_FULL) <= left) {
+        rc = evaluate(study, &simple, 1, TUNE_FULL, err, err_size);
+    }
+    if (!rc && rank(tune_eval_of(study, simple, TUNE_FULL), objective) <=
+                   rank(tune_eval_of(study, *candidate, TUNE_FULL), objective) + AS_GOOD) {
+        *candidate = simple;
+    }
+    return rc;
+}
+
+/* The best, simplified, without repetition, and the start. */
+static int find_finalists(struct tune_study *study, char *err, size_t err_size)
+{
+    uint32_t best[TUNE_FINALISTS_MAX + 1], count = best_full(study, TUNE_FINALISTS_MAX, best);
+    int rc = 0;
+    best[count] = 0;
+    for (uint32_t i = 0; !rc && i <= count; i++) {
+        bool had = false;
+        rc = i < count ? simplify(study, &best[i], err, err_size) : 0;
+        for (uint32_t k = 0; k < study->finalist_count; k++) {
+            had = had || study->finalist[k] == best[i];
+        }
+        if (!had) {
+            study->finalist[study->finalist_count++] = best[i];
+        }
+    }
+    return rc;
+}
+
 static int choose(struct tune_study *study, char *err, size_t err_size)
 {
     const struct tune_options *o = &study->options;
     uint32_t *list = study->finalist;
-    uint32_t count = best_full(study, TUNE_FINALISTS_MAX, list);
-    bool has_start = false;
     begin(study, "final");
-    for (uint32_t i = 0; i < count; i++) {
-        has_start = has_start || list[i] == 0;
-    }
-    if (!has_start) {
-        list[count++] = 0;
-    }
     study->final_length = o->drawn ? TUNE_FRESH : TUNE_FULL;
-    int rc = evaluate(study, list, count, study->final_length, err, err_size);
+    int rc = find_finalists(study, err, err_size);
+    const uint32_t count = study->finalist_count;
+    rc = rc ? rc : evaluate(study, list, count, study->final_length, err, err_size);
     if (rc) {
         return rc;
     }
@@ -675,7 +716,6 @@ static int choose(struct tune_study *study, char *err, size_t err_size)
         }
         list[to] = moved;
     }
-    study->finalist_count = count;
     study->chosen = list[0];
     study->feasible = known_eval(study, list[0], study->final_length)->excess <= 0;
     compare_with_start(study);

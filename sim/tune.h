@@ -5,9 +5,10 @@
  *
  * The course: the values given, at full length; Morris screening and Sobol points at the smallest
  * length; successive halving (a quarter goes on, twice); a simplex search from the best three along
- * the parameters that matter; the best three and the start again on fresh random numbers, where
- * there are any. A candidate's length is the share of the arrivals it is run with: the unit of the
- * budget is one candidate at full length on all scenarios and seeds.
+ * the parameters that matter; the best three, with what does not matter as the start has it, and
+ * the start again on fresh random numbers, where there are any. A candidate's length is the share
+ * of the arrivals it is run with: the unit of the budget is one candidate at full length on all
+ * scenarios and seeds.
  */
 #ifndef SIM_TUNE_H
 #define SIM_TUNE_H
@@ -34,7 +35,7 @@ enum {
     TUNE_FRESH = 3,
     TUNE_FINALISTS_MAX = 3,
     TUNE_QUARTERS = 4,
-    TUNE_BUDGET_MIN = 16,
+    TUNE_BUDGET_MIN = 17,
     TUNE_BUDGET_MAX = 100000,
     TUNE_CYCLES_MIN = 20 /* of the models, in the shortest run */
 };
