@@ -22,7 +22,7 @@ enum {
     POINTS_MIN = 4,
     POINTS_MAX = 2048,
     TRIES = 4, /* points looked at for one that is new and legal */
-    PAIRS_MAX = 1000,
+    PAIRS_MAX = 500,
     STARTS = 3,
     ROUNDS_MAX = 400, /* of the polish; whatever is known already costs nothing */
     RESTARTS = 4
@@ -309,6 +309,13 @@ static int evaluate_start(struct tune_study *study, char *err, size_t err_size)
             : evaluate(study, &start, 1, TUNE_FULL, err, err_size);
     if (rc) {
         return rc;
+    }
+    for (uint32_t k = 0; k < o->objective_count; k++) {
+        if (!isfinite(known_eval(study, 0, TUNE_FULL)->loss[o->objective[k]])) {
+            return fail(-EINVAL, err, err_size,
+                        "objective %s: the start has no such figure in some scenario",
+                        tune_objective_name(o->objective[k]));
+        }
     }
     const struct tune_run *runs = known_eval(study, 0, TUNE_FULL)->runs;
     for (uint32_t i = 0; i < o->scenario_count * o->seed_count; i++) {
@@ -638,7 +645,7 @@ static int polish(struct tune_study *study, const uint32_t starts[STARTS],
 
 static void compare_with_start(struct tune_study *study)
 {
-    static double own[PAIRS_MAX], start[PAIRS_MAX];
+    double own[PAIRS_MAX], start[PAIRS_MAX];
     const struct tune_options *o = &study->options;
     study->pairs = pairs_of(o, known_eval(study, study->chosen, study->final_length), own);
     (void)pairs_of(o, known_eval(study, 0, study->final_length), start);
@@ -760,9 +767,11 @@ static int find_front(struct tune_study *study)
 {
     const struct tune_options *o = &study->options;
     bool all = o->objective_count < 2;
-    study->front_objective_count = all ? TUNE_OBJECTIVES : o->objective_count;
-    for (uint32_t k = 0; k < study->front_objective_count; k++) {
-        study->front_objective[k] = all ? (enum tune_objective)k : o->objective[k];
+    for (uint32_t k = 0; k < (all ? TUNE_OBJECTIVES : o->objective_count); k++) {
+        enum tune_objective objective = all ? (enum tune_objective)k : o->objective[k];
+        if (isfinite(known_eval(study, 0, TUNE_FULL)->loss[objective])) {
+            study->front_objective[study->front_objective_count++] = objective;
+        }
     }
     struct front_point *points = calloc(study->eval_count + 1u, sizeof(*points));
     bool *kept = calloc(study->eval_count + 1u, sizeof(*kept));

@@ -138,7 +138,8 @@ struct tune_study {
     double hypervolume_start; /* of the start alone */
 };
 
-/* Errors of evaluate, -ENOMEM, with a line in `err`. For tune_study_fini. */
+/* Errors of evaluate; -EINVAL: an objective has no figure at the start; -ENOMEM; each with a line
+ * in `err`. For tune_study_fini. */
 int tune_search(const struct tune_options *options, struct tune_study *ret_study, char *err,
                 size_t err_size);
 void tune_study_fini(struct tune_study *study);

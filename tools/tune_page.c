@@ -22,7 +22,6 @@ static const char own_css[] = "svg.plot{width:100%;height:auto;max-width:680px;d
                               "svg.plot line.one{stroke:var(--faint);stroke-dasharray:4 4}\n"
                               "svg.plot rect.good{fill:var(--good);opacity:.12}\n"
                               ".full{fill:var(--p0)}.short{fill:var(--faint);opacity:.45}\n"
-                              ".start{fill:none;stroke:var(--p1);stroke-width:2.5}\n"
                               ".chosen{fill:var(--p1)}.dead{fill:var(--faint)}\n"
                               "svg.plot path.step{fill:none;stroke:var(--p0);stroke-width:2}\n"
                               "h2+.legend{margin-top:6px}.wide td{font-size:12.5px}\n";
@@ -336,6 +335,15 @@ static void choice(FILE *out, const json_t *study)
     put(out, "</tbody></table></div></section>\n");
 }
 
+static void put_effect(FILE *out, double value)
+{
+    if (isfinite(value)) {
+        put(out, "%.3f", value);
+    } else {
+        put(out, "&ndash;");
+    }
+}
+
 static void parameters(FILE *out, const json_t *study)
 {
     size_t i;
@@ -369,9 +377,9 @@ static void parameters(FILE *out, const json_t *study)
         put(out, " &hellip; ");
         put_text(out, text_of(p, "max"));
         put(out, "</td><td>");
-        put_number(out, number_of(p, "mu_star"));
+        put_effect(out, number_of(p, "mu_star"));
         put(out, "</td><td>");
-        put_number(out, number_of(p, "sigma"));
+        put_effect(out, number_of(p, "sigma"));
         put(out, "</td><td>%s</td></tr>\n",
             json_is_true(matters)    ? "<span class=\"yes\">yes</span>"
             : json_is_false(matters) ? "<span class=\"no\">no</span>"
@@ -390,7 +398,7 @@ static void screening(FILE *out, const json_t *study)
     card_begin(out, "screening", "Screening",
                "Morris screening in short runs. Right: the parameter matters. Up: its effect is "
                "bent, or depends on other parameters. Close to the origin: it can stay where it "
-               "is; the simplex search left it there.");
+               "is; the simplex search left it there, and it has no name here.");
     if (number_of(study, "walks") < 1) {
         put(out, "<p>The budget was too small for a screening; no parameter was left out.</p>"
                  "</section>\n");
@@ -407,9 +415,13 @@ static void screening(FILE *out, const json_t *study)
     json_array_foreach((json_t *)(uintptr_t)list, i, p)
     {
         double mu = number_of(p, "mu_star"), sigma = number_of(p, "sigma");
-        bool end = at(&x, mu) > WIDE * 0.7;
+        bool end = at(&x, mu) > WIDE * 0.7, matters = json_is_true(json_object_get(p, "matters"));
         put(out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"5\" class=\"%s\"/>", at(&x, mu),
-            at(&y, sigma), json_is_true(json_object_get(p, "matters")) ? "full" : "dead");
+            at(&y, sigma), matters ? "full" : "dead");
+        if (!matters) {
+            continue; /* they lie on top of one another; the table has them */
+        }
+
         put(out, "<text class=\"ink\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">",
             at(&x, mu) + (end ? -9 : 9), at(&y, sigma) + 4, end ? "end" : "start");
         put_text(out, text_of(p, "name"));
@@ -494,11 +506,10 @@ static void values(FILE *out, const json_t *study)
                "The band is the good range. Other parameters vary along, so a cloud without shape "
                "means that this one decides little.");
     put(out,
-        "<div class=\"legend\"><span><svg width=\"10\" height=\"10\"><circle cx=\"5\" cy=\"5\" "
-        "r=\"3.5\" class=\"full\"/></svg> full length</span><span><svg width=\"10\" "
-        "height=\"10\"><circle cx=\"5\" cy=\"5\" r=\"2.5\" class=\"short\"/></svg> shorter "
-        "runs</span><span><svg width=\"12\" height=\"12\"><circle cx=\"6\" cy=\"6\" r=\"5\" "
-        "class=\"chosen\"/></svg> chosen</span></div>\n<div class=\"panels\">\n");
+        "<div class=\"legend\"><span><i class=\"swatch\" style=\"background:var(--p0)\"></i>full "
+        "length</span><span><i class=\"swatch\" style=\"background:var(--faint)\"></i>shorter "
+        "runs</span><span><i class=\"swatch\" style=\"background:var(--p1)\"></i>chosen</span>"
+        "</div>\n<div class=\"panels\">\n");
     json_array_foreach(json_object_get(study, "parameters"), i, p)
     {
         one_parameter(out, study, p, objective);

@@ -427,6 +427,18 @@ struct list {
     const struct tune_space *space;
 };
 
+/* A copy of all three. */
+static int add_value(struct list *list, const char *name, const char *model, const char *text)
+{
+    if (list->count == VALUES_MAX) {
+        return -E2BIG;
+    }
+    const struct param_assignment copy = {
+        .name = strdup(name), .model = model ? strdup(model) : NULL, .text = strdup(text)};
+    list->item[list->count++] = copy;
+    return copy.name && copy.text && (!model || copy.model) ? 0 : -ENOMEM;
+}
+
 /* Keeps what is not tuned and not named by a stronger origin before. */
 static int add_kept(void *ctx, const struct param_assignment *assignment)
 {
@@ -444,11 +456,7 @@ static int add_kept(void *ctx, const struct param_assignment *assignment)
             return 0;
         }
     }
-    if (list->count == VALUES_MAX) {
-        return -E2BIG;
-    }
-    list->item[list->count++] = *assignment;
-    return 0;
+    return add_value(list, assignment->name, assignment->model, assignment->text);
 }
 
 /* Those for all models first, then model by model. */
@@ -526,14 +534,13 @@ int tune_write_values(FILE *out, const struct tune_world *world, const struct tu
     const struct tune_space *space = study->options.space;
     struct list list = {.item = calloc(VALUES_MAX, sizeof(*list.item)), .space = space};
     struct facts *facts = calloc(1, sizeof(*facts));
-    char(*texts)[PARAMS_TEXT_BYTES_MAX] = calloc(space->count, sizeof(*texts));
-    int rc = list.item && facts && texts ? 0 : -ENOMEM;
+    int rc = list.item && facts ? 0 : -ENOMEM;
     rc = rc ? rc : params_each(world->params, PARAM_ORIGIN_CONFIG, add_kept, &list);
     rc = rc ? rc : params_each(world->params, PARAM_ORIGIN_VALUES, add_kept, &list);
-    for (uint32_t d = 0; !rc && d < space->count && list.count < VALUES_MAX; d++) {
-        (void)tune_space_value(space, study->candidates[study->chosen].values, d, texts[d]);
-        list.item[list.count++] = (struct param_assignment){
-            .name = space->schema->info[space->index[d]].name, .text = texts[d]};
+    for (uint32_t d = 0; !rc && d < space->count; d++) {
+        char text[PARAMS_TEXT_BYTES_MAX];
+        (void)tune_space_value(space, study->candidates[study->chosen].values, d, text);
+        rc = add_value(&list, space->schema->info[space->index[d]].name, NULL, text);
     }
     if (!rc) {
         qsort(list.item, list.count, sizeof(*list.item), order);
@@ -545,7 +552,11 @@ int tune_write_values(FILE *out, const struct tune_world *world, const struct tu
                                       .provenance_count = facts->count};
         rc = values_write(out, &values);
     }
-    free(texts);
+    for (size_t i = 0; i < list.count; i++) {
+        free((char *)(uintptr_t)list.item[i].name);
+        free((char *)(uintptr_t)list.item[i].model);
+        free((char *)(uintptr_t)list.item[i].text);
+    }
     free(facts);
     free(list.item);
     return rc;
