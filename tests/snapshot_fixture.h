@@ -200,6 +200,9 @@ static inline void fixture_cost(struct fixture *f, uint32_t from, uint32_t to, d
 {
     uint32_t row = from < f->models ? from : f->models;
     const struct shunt_column *column = shunt_column_find(f->costs.head, SHUNT_COL_COST_MEAN_NS);
+    if (!column) {
+        abort();
+    }
     FIXTURE_F64(f, COST_MEAN_NS)[(size_t)row * column->stride + to] = mean_ns;
 }
 

@@ -53,8 +53,9 @@ static const struct shunt_param_info params[PARAM_COUNT] = {
                        "bursty."),
     SHUNT_DECLARE_REAL(7, "overhead_target", LIVE_TUNE | SHUNT_PARAM_LOG_SCALE, 0.10, 0.01, 0.5,
                        "ratio", "Share of device time that switching for staleness may take."),
-    SHUNT_DECLARE_REAL(8, "hysteresis", LIVE_TUNE, 0.10, 0, 0.9, "ratio",
-                       "Share by which another model's index must beat staying."),
+    SHUNT_DECLARE_REAL(8, "hysteresis", LIVE_TUNE, 0.80, 0, 0.99, "ratio",
+                       "Share by which another model's index must beat staying. Higher: fewer "
+                       "visits end before their queue is empty or another is stale."),
     SHUNT_DECLARE_REAL(9, "weight",
                        SHUNT_PARAM_LIVE | SHUNT_PARAM_PER_MODEL | SHUNT_PARAM_LOG_SCALE, 1.0, 0.01,
                        100, "ratio", "Importance of one waiting request of this model."),
@@ -237,6 +238,22 @@ static double index_of(const struct adaptive_stale *it, const struct shunt_ask *
                              shunt_rate_now(ask->snapshot, model) * work_s, setup);
 }
 
+/*
+ * What staying earns. A queue that is emptied but for what is in flight in a batch loses only the
+ * arrivals that leaving would turn away: what is in flight ends in either case.
+ */
+static double staying_rate(const struct adaptive_stale *it, const struct shunt_ask *ask,
+                           const struct shunt_turn *turn)
+{
+    const uint32_t *slots = shunt_u32(ask->snapshot, SHUNT_COL_MAX_CONCURRENCY);
+    double serving = index_of(it, ask, turn->model, turn->in_flight, 0);
+    if (turn->queued > 0 || !slots || slots[turn->model] <= 1) {
+        return serving;
+    }
+    double arriving = it->weight[turn->model] * shunt_rate_now(ask->snapshot, turn->model);
+    return arriving < serving ? arriving : serving;
+}
+
 static int decide(void *self, const struct shunt_ask *ask, struct shunt_answer *answer)
 {
     const struct adaptive_stale *it = self;
@@ -284,7 +301,7 @@ static int decide(void *self, const struct shunt_ask *ask, struct shunt_answer *
     if (free_to_go || shunt_fits_beside(ask, best)) {
         return shunt_switch_to(decision, best, SHUNT_REASON_SCORE);
     }
-    double stay_rate = index_of(it, ask, turn.model, turn.in_flight, 0);
+    double stay_rate = staying_rate(it, ask, &turn);
     if (turn.model < answer->score_count) {
         answer->scores[turn.model] = stay_rate;
     }

@@ -8,11 +8,13 @@
  *
  *     gamma_j = (w_j / b_j) (n_j b_j + rho_j s) / (n_j b_j + s)
  *
- * and staying earns gamma_a = w_a / b_a while a has work. The device goes to the largest gamma, if
- * that beats staying by more than the hysteresis. s is directional: it is C(a,j), plus the drain of
- * a, plus the share rho_a of the way back C(j,a), since a busy model will want the device again.
- * w_j = weight (1 + (age_j / patience)^2) makes an old head count for more, so that no model is
- * passed over for ever.
+ * and staying earns gamma_a = w_a / b_a while requests of a queue; of an engine that batches, while
+ * the last are in flight, it earns only the arrivals that are let in, w_a lam_a. The device goes to
+ * the largest gamma, if that beats staying by more than the hysteresis, which is large: a queue
+ * that is left half served is come back to, at the price of a switch, and the longer by then. s is
+ * directional: it is C(a,j), plus the drain of a, plus the share rho_a of the way back C(j,a),
+ * since a busy model will want the device again. w_j = weight (1 + (age_j / patience)^2) makes an
+ * old head count for more, so that no model is passed over for ever.
  *
  * b is device time per request as the host measures it, so that a model which serves in batches
  * counts with its batched rate. The index is that of Duenyas and Van Oyen for queues with switching
@@ -23,11 +25,11 @@
 enum { HYSTERESIS, PATIENCE, RETURN_COST, WEIGHT, UNKNOWN_SWITCH, UNKNOWN_WORK, PARAM_COUNT };
 
 static const struct shunt_param_info params[PARAM_COUNT] = {
-    SHUNT_DECLARE_REAL(1, "hysteresis", SHUNT_PARAM_LIVE | SHUNT_PARAM_TUNE, 0.10, 0, 0.9, "ratio",
+    SHUNT_DECLARE_REAL(1, "hysteresis", SHUNT_PARAM_LIVE | SHUNT_PARAM_TUNE, 0.80, 0, 0.99, "ratio",
                        "Share by which another model's index must beat staying. Higher: fewer "
-                       "switches between models of equal merit."),
+                       "visits end before their queue is empty."),
     SHUNT_DECLARE_DURATION(
-        2, "patience", SHUNT_PARAM_LIVE | SHUNT_PARAM_TUNE | SHUNT_PARAM_LOG_SCALE, 900, 1, 86400,
+        2, "patience", SHUNT_PARAM_LIVE | SHUNT_PARAM_TUNE | SHUNT_PARAM_LOG_SCALE, 450, 1, 86400,
         "Age of a head at which it counts double. Lower: fairer to lone "
         "requests, more switches under backlog."),
     SHUNT_DECLARE_REAL(3, "return_cost", SHUNT_PARAM_LIVE | SHUNT_PARAM_TUNE, 1.0, 0, 2, "ratio",
@@ -119,6 +121,22 @@ static double setup_s(const struct costaware *it, const struct shunt_ask *ask, u
                                it->unknown_work_s, it->return_cost);
 }
 
+/*
+ * What staying earns. A queue that is emptied but for what is in flight in a batch loses only the
+ * arrivals that leaving would turn away: what is in flight ends in either case.
+ */
+static double staying_rate(const struct costaware *it, const struct shunt_ask *ask,
+                           const struct shunt_turn *turn)
+{
+    const uint32_t *slots = shunt_u32(ask->snapshot, SHUNT_COL_MAX_CONCURRENCY);
+    double serving = reward_rate(it, ask, turn->model, turn->in_flight, 0);
+    if (turn->queued > 0 || !slots || slots[turn->model] <= 1) {
+        return serving;
+    }
+    double arriving = it->weight[turn->model] * shunt_rate_now(ask->snapshot, turn->model);
+    return arriving < serving ? arriving : serving;
+}
+
 static int decide(void *self, const struct shunt_ask *ask, struct shunt_answer *answer)
 {
     const struct costaware *it = self;
@@ -150,7 +168,7 @@ static int decide(void *self, const struct shunt_ask *ask, struct shunt_answer *
         answer->scores[turn.target] * it->stay_factor >= best_rate) {
         return shunt_switch_to(decision, turn.target, SHUNT_REASON_HYSTERESIS);
     }
-    double stay_rate = reward_rate(it, ask, turn.model, turn.in_flight, 0);
+    double stay_rate = staying_rate(it, ask, &turn);
     if (turn.model < answer->score_count) {
         answer->scores[turn.model] = stay_rate;
     }

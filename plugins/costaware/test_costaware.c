@@ -26,8 +26,9 @@ static void test_like_models_are_emptied_first(void **state)
 {
     (void)state;
     struct fixture f;
+    static const char *const settings[] = {"hysteresis=0.1", NULL};
     fixture_init(&f, 2, 1);
-    fixture_policy(&f, &shunt_plugin_v1, NULL);
+    fixture_policy(&f, &shunt_plugin_v1, settings);
     fixture_resident(&f, 0, 0);
     FIXTURE_F64(&f, WORK_MEAN_NS)[0] = FIXTURE_F64(&f, WORK_MEAN_NS)[1] = 1e9;
     fixture_cost(&f, 0, 1, 1e6);
@@ -46,7 +47,7 @@ static void test_age_wins_in_the_end(void **state)
 {
     (void)state;
     struct fixture f;
-    static const char *const settings[] = {"patience=10", NULL};
+    static const char *const settings[] = {"patience=10", "hysteresis=0.1", NULL};
     fixture_init(&f, 2, 1);
     fixture_policy(&f, &shunt_plugin_v1, settings);
     fixture_resident(&f, 0, 0);
@@ -60,12 +61,39 @@ static void test_age_wins_in_the_end(void **state)
     fixture_fini(&f);
 }
 
+/* A batch that runs out loses nothing when it is left but the arrivals that are turned away. */
+static void test_the_last_of_a_batch_hold_nobody(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f, 2, 1);
+    fixture_policy(&f, &shunt_plugin_v1, NULL);
+    fixture_resident(&f, 0, 0);
+    FIXTURE_F64(&f, WORK_MEAN_NS)[0] = FIXTURE_F64(&f, WORK_MEAN_NS)[1] = 1e9;
+    FIXTURE_F64(&f, ARRIVAL_RATE)[0] = 0.01;
+    FIXTURE_I64(&f, LAST_ARRIVAL_NS)[0] = f.now_ns;
+    fixture_cost(&f, 0, 1, 10e9);
+    fixture_cost(&f, 1, 0, 10e9);
+    fixture_queue(&f, 1, 10, f.now_ns);
+    fixture_served(&f, 0, 1, f.now_ns, 1);
+    assert_stay(&f, SHUNT_WHY_ARRIVAL); /* one at a time: it ends before anything can begin */
+    FIXTURE_U32(&f, MAX_CONCURRENCY)[0] = 8;
+    assert_switch(&f, SHUNT_WHY_ARRIVAL, 1); /* 10 in 20.1 s, five times more than 0.01 a second */
+    FIXTURE_F64(&f, ARRIVAL_RATE)[0] = 1;
+    assert_stay(&f, SHUNT_WHY_ARRIVAL);
+    fixture_queue(&f, 0, 1, f.now_ns);
+    FIXTURE_F64(&f, ARRIVAL_RATE)[0] = 0.01;
+    assert_stay(&f, SHUNT_WHY_ARRIVAL); /* somebody queues */
+    fixture_fini(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_four_for_two_seconds_beat_five_for_sixty),
         cmocka_unit_test(test_like_models_are_emptied_first),
         cmocka_unit_test(test_age_wins_in_the_end),
+        cmocka_unit_test(test_the_last_of_a_batch_hold_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
