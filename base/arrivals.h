@@ -262,7 +262,8 @@ int arrivals_reset(struct arrivals *arrivals, const struct arrivals_options *opt
                    size_t err_size);
 /*
  * 1 and the next request; 0 at the end; -EAGAIN: none is known, but sessions wait for
- * arrivals_done(); other negative errno with *err filled (a broken trace).
+ * arrivals_done(); other negative errno with *err filled (a broken trace). An error stands: asking
+ * again gives it again.
  */
 int arrivals_next(struct arrivals *arrivals, struct arrival *ret_arrival, char *err,
                   size_t err_size);

@@ -328,13 +328,15 @@ int drive_configure(struct drive *drive, const struct core_config *config, int64
     return finish(drive, rc, t_ns);
 }
 
-void drive_settle(struct drive *drive, int64_t now_ns)
+int64_t drive_settle(struct drive *drive, int64_t now_ns)
 {
+    int64_t wake_ns;
     begin(drive, now_ns);
     begin_input(&drive->advance, CORE_IN_ADVANCE, now_ns);
-    while (core_wake_ns(drive->core) <= now_ns) {
+    while ((wake_ns = core_wake_ns(drive->core)) <= now_ns) {
         (void)apply(drive, &drive->advance);
         feed_pending(drive, now_ns);
     }
     (void)finish(drive, 0, now_ns);
+    return wake_ns;
 }

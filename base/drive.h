@@ -78,8 +78,8 @@ int drive_input(struct drive *drive, const struct core_input *input);
 int drive_configure(struct drive *drive, const struct core_config *config, int64_t t_ns,
                     struct core_config_error *ret_error);
 
-/* Feeds ADVANCE at now_ns while the core has something to do by then. */
-void drive_settle(struct drive *drive, int64_t now_ns);
+/* Feeds ADVANCE at now_ns while the core has something to do by then; when it has next. */
+int64_t drive_settle(struct drive *drive, int64_t now_ns);
 
 /*
  * Asks the instance of ask->slot now, with the present snapshot, and returns the decision as an

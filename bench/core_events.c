@@ -208,7 +208,7 @@ static void run(struct bench *bench, uint64_t events)
         int64_t next_ns = bench->heap[0].t_ns;
         if (wake_ns < next_ns) {
             bench->now_ns = wake_ns;
-            drive_settle(bench->drive, wake_ns);
+            (void)drive_settle(bench->drive, wake_ns);
             continue;
         }
         bench->now_ns = next_ns;
@@ -216,7 +216,7 @@ static void run(struct bench *bench, uint64_t events)
             struct event event = pop(bench);
             happen(bench, &event);
         }
-        drive_settle(bench->drive, next_ns);
+        (void)drive_settle(bench->drive, next_ns);
     }
 }
 

@@ -172,7 +172,7 @@ static void measure(const struct plugin *plugin, uint32_t models)
     for (uint32_t i = 0; i < 16; i++) {
         request(bench.drive, 0, ++t_ns);
     }
-    drive_settle(bench.drive, t_ns);
+    (void)drive_settle(bench.drive, t_ns);
     while (bench.step_open) {
         const struct core_input done = {.kind = CORE_IN_STEP,
                                         .t_ns = ++t_ns,
@@ -184,16 +184,16 @@ static void measure(const struct plugin *plugin, uint32_t models)
                                                    .device_bytes = -1}};
         bench.step_open = false;
         (void)drive_input(bench.drive, &done);
-        drive_settle(bench.drive, t_ns);
+        (void)drive_settle(bench.drive, t_ns);
     }
     for (uint32_t i = 1; i < models; i++) {
         request(bench.drive, i, ++t_ns);
     }
-    drive_settle(bench.drive, t_ns);
+    (void)drive_settle(bench.drive, t_ns);
     bench.decides = 0;
     for (size_t i = 0; i < ROUNDS; i++) {
         t_ns += 1000000;
-        drive_settle(bench.drive, t_ns);
+        (void)drive_settle(bench.drive, t_ns);
         int64_t begin_ns = clock_ns();
         request(bench.drive, 1 + (uint32_t)(i % (models - 1)), t_ns);
         input_ns[i] = clock_ns() - begin_ns;

@@ -22,6 +22,14 @@ if(CMAKE_BUILD_TYPE STREQUAL "Release" AND CMAKE_C_COMPILER_ID STREQUAL "GNU"
    AND NOT SHUNT_SANITIZE AND NOT DEFINED CMAKE_INTERPROCEDURAL_OPTIMIZATION)
     set(CMAKE_INTERPROCEDURAL_OPTIMIZATION ON)
 endif()
+# Inputs and decisions are hundreds of bytes long; a processor takes its time to start the "rep" that
+# gcc would clear and copy them with.
+if(CMAKE_BUILD_TYPE STREQUAL "Release" AND CMAKE_C_COMPILER_ID STREQUAL "GNU"
+   AND CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64")
+    set(block "unrolled_loop:128:noalign,libcall:-1:noalign")
+    add_compile_options(-mmemset-strategy=${block} -mmemcpy-strategy=${block})
+    add_link_options(-mmemset-strategy=${block} -mmemcpy-strategy=${block})
+endif()
 
 add_library(shunt_compile INTERFACE)
 add_library(shunt::compile ALIAS shunt_compile)

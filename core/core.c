@@ -475,7 +475,7 @@ void core_settle_touched(struct core *core)
 static void advance(struct core *core)
 {
     uint32_t asked = core->asked;
-    core_visits_promised(core);
+    core_promises_keep(core);
     core_settle(core);
     int64_t now = core->s.now_ns;
     bool models_due = core_models_wake_ns(core) <= now;
@@ -507,13 +507,13 @@ static void advance(struct core *core)
     /* A question that the passing of time has raised is put before anything else happens now. */
     if (core->asked == asked) {
         for (uint32_t i = 0; i < core->s.device_count; i++) {
-            core_visits_promised(core); /* settling may have begun visits that others end now */
+            core_promises_keep(core); /* settling may have begun visits that others end now */
             core_switch_progress(core, i);
         }
         core_background_progress(core);
         core_settle(core);
         if (core->asked == asked) {
-            core_visits_promised(core);
+            core_promises_keep(core);
             core_dispatch_all(core);
             core_settle(core);
         }

@@ -51,8 +51,10 @@ static void apply_quantum(struct core *core, uint32_t device, const struct shunt
     bool used = in->quantum_requests > 0 && in->visit_served >= in->quantum_requests;
     used |= in->quantum_ns > 0 && in->visit_first_ns != CORE_NEVER &&
             core->s.now_ns - in->visit_first_ns >= in->quantum_ns;
-    in->quantum_used = used;
-    core_touch_instance(core, i);
+    if (used != (in->quantum_used != 0)) { /* else nothing that is derived has changed */
+        in->quantum_used = used;
+        core_touch_instance(core, i);
+    }
 }
 
 static void apply_stay(struct core *core, uint32_t device, const struct shunt_decision *decision)

@@ -805,6 +805,14 @@ static inline void core_settle(struct core *core)
     }
 }
 
+/* R2's dispatches of visits that have just begun. */
+static inline void core_promises_keep(struct core *core)
+{
+    if (core->promise_devices) {
+        core_visits_promised(core);
+    }
+}
+
 /* Slots to notify about a hook. */
 static inline uint32_t core_listeners(const struct core *core, uint32_t hook)
 {

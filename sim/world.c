@@ -369,6 +369,7 @@ static int make(struct sim *sim)
     push_known(sim);
     (void)policy_install(sim, &sim->options.policy, false);
     request_look(sim);
+    sim->wake_ns = core_wake_ns(sim->core);
     return sim->error;
 }
 
@@ -464,8 +465,7 @@ static void happens(struct sim *sim, const struct calendar_entry *entry)
 static int64_t earliest(const struct sim *sim)
 {
     const struct calendar_entry *first = calendar_first(&sim->calendar);
-    int64_t t_ns = core_wake_ns(sim->core);
-    t_ns = sim->arrival_ns < t_ns ? sim->arrival_ns : t_ns;
+    int64_t t_ns = sim->arrival_ns < sim->wake_ns ? sim->arrival_ns : sim->wake_ns;
     return first && first->t_ns < t_ns ? first->t_ns : t_ns;
 }
 
@@ -489,7 +489,7 @@ static void instant(struct sim *sim)
     }
     if (!sim->error) {
         sim->events += sim->events == events; /* a timer of the core or of the policy */
-        drive_settle(sim->drive, sim->now_ns);
+        sim->wake_ns = drive_settle(sim->drive, sim->now_ns);
     }
 }
 

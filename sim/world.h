@@ -90,6 +90,7 @@ struct sim {
     struct switches *switches;
     struct calendar calendar;
     int64_t now_ns;
+    int64_t wake_ns; /* when the core has something to do next */
     uint64_t events;
     uint32_t visits_first; /* begun by the configuration, before there were figures */
 

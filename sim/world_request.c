@@ -121,13 +121,22 @@ static uint64_t session_of(const struct sim *sim, const struct arrival *arrival)
     return core_mix64(session + 1) | 1;
 }
 
-void request_arrive(struct sim *sim)
+/* Asks once more for the error that stands, so that only this has room for its text. */
+static void arrivals_failed(struct sim *sim)
 {
     struct arrival arrival;
     char text[ARRIVALS_ERROR_MAX] = "";
     int rc = arrivals_next(sim->arrivals, &arrival, text, sizeof text);
+    assert(rc < 0);
+    world_fail(sim, rc, "%s", text);
+}
+
+void request_arrive(struct sim *sim)
+{
+    struct arrival arrival;
+    int rc = arrivals_next(sim->arrivals, &arrival, NULL, 0);
     if (rc < 0) {
-        world_fail(sim, rc, "%s", text);
+        arrivals_failed(sim);
         return;
     }
     assert(rc == 1 && arrival.t_ns <= sim->now_ns);

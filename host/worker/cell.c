@@ -116,7 +116,7 @@ static void on_settle(struct loop_task *task)
         return;
     }
     cell_drive_begin(cell);
-    drive_settle(cell->drive, cell_time_ns(cell));
+    (void)drive_settle(cell->drive, cell_time_ns(cell));
     bool more = cell->fed_len > 0;
     apply_fed(cell);
     cell->driving = false;

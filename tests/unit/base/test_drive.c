@@ -264,7 +264,7 @@ static bool step(struct world *world)
         return false;
     }
     world->now_ns = wake_ns > world->now_ns ? wake_ns : world->now_ns;
-    drive_settle(world->drive, world->now_ns);
+    (void)drive_settle(world->drive, world->now_ns);
     return true;
 }
 
