@@ -234,24 +234,31 @@ static void test_gated_copies(void **state)
     assert_int_equal(result.completed, 60);
 }
 
-/* Row 7: entries of a device that left move to the other one. */
+/* Row 7: entries of a device that left move to the other one. The policy starves model 0 on both:
+ * its entry alone brings it in, or the guard at a cap, when the policy names who is there anyway.
+ */
 static void test_device_leaves(void **state)
 {
     (void)state;
-    const struct parameters p = {.c = 2, .t = 3, .d = 2, .delta_ns = 1, .m = 1, .a = 3, .b = 2};
-    for (int64_t at = 0; at < 30; at++) {
+    const struct parameters p = {.c = 2, .t = 2, .d = 3, .delta_ns = 1, .m = 9, .a = 6, .b = 3};
+    for (uint64_t seed = 1; seed <= 60; seed++) {
         line_count = 0;
         struct plan plan;
         struct swarm_result result;
-        make_plan(&plan, 4, 2, &p, HOSTILE_STAY);
-        for (uint32_t n = 0; n < 20; n++) {
-            line(n / 2, SCRIPT_ARRIVE, n % 4, 0);
+        make_plan(&plan, 3, 2, &p, HOSTILE_STARVE);
+        plan.seed = seed;
+        plan.model[0].service_max_ns = 1;
+        for (uint32_t n = 0; n < 300; n++) {
+            line(n / 2, SCRIPT_ARRIVE, 1 + n % 2, 0);
         }
-        line(at, SCRIPT_DEVICE, (uint32_t)at % 2, 0);
+        for (uint32_t n = 0; n < 12; n++) {
+            line(3 + 4 * n, SCRIPT_ARRIVE, 0, 0);
+        }
+        line(10 + (int64_t)seed % 30, SCRIPT_DEVICE, 0, 0);
         play(&plan, &result);
-        for (uint32_t m = 0; m < 4; m++) {
-            assert_true(result.gap_max_ns[m] <= 2 * result.gap_bound_ns[m]);
-        }
+        assert_true(result.completed >= 150); /* one device is too little for all */
+        /* The gap counts anew when the device leaves: one on either side of that. */
+        assert_true(result.gap_max_ns[0] <= 2 * result.gap_bound_ns[0]);
     }
 }
 
@@ -259,20 +266,22 @@ static void test_device_leaves(void **state)
 static void test_requeue(void **state)
 {
     (void)state;
-    const struct parameters p = {.c = 1, .t = 1, .d = 2, .delta_ns = 1, .m = 1, .a = 5, .b = 9};
+    const struct parameters p = {.c = 8, .t = 1, .d = 1, .delta_ns = 1, .m = 1, .a = 1, .b = 2};
     struct plan plan;
     struct swarm_result result;
     make_plan(&plan, 2, 1, &p, HOSTILE_LEAVE);
     plan.guard.drain_mode = SHUNT_DRAIN_REQUEUE;
     for (uint32_t m = 0; m < 2; m++) {
         plan.model[m].config.queue_max = 4;
+        plan.model[m].service_min_ns = p.b * UNIT;
     }
     for (uint32_t n = 0; n < 80; n++) {
         line(n / 4, SCRIPT_ARRIVE, n % 2, 0);
     }
     play(&plan, &result);
     assert_true(result.wait_ratio_max <= 1.0);
-    assert_true(result.wait_ratio_max > 0.0);
+    /* Q' is 3 (4 + 1): of a bound with Q = 4 in its place the longest wait is above the whole. */
+    assert_true(result.wait_ratio_max * 15 / 4 > 1.0);
 }
 
 /* Row 9: a policy that always stays is overruled at the cap: one visit's rest, a drain, a switch.

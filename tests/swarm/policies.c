@@ -68,12 +68,17 @@ static void decide_leave(struct world *world, const struct swarm_ask *ask,
     say_switch(decision, random_model(world));
 }
 
-static void decide_starve(struct world *world, uint32_t target, struct shunt_decision *decision)
+/* Whoever waits and is not there anyway, which leaves the guard no choice at a cap; but the target.
+ */
+static void decide_starve(struct world *world, const struct swarm_ask *ask, uint32_t target,
+                          struct shunt_decision *decision)
 {
     uint32_t start = random_model(world);
     for (uint32_t n = 0; n < world->model_index_count; n++) {
         uint32_t i = (start + n) % world->model_index_count;
-        if (world->model_of[i] != target && world->model[world->model_of[i]].queued != 0) {
+        uint32_t model = world->model_of[i];
+        if (model != target && world->model[model].queued != 0 &&
+            !resident_on(world, model, ask->device)) {
             say_switch(decision, i);
             return;
         }
@@ -188,7 +193,7 @@ static void decide_kind(struct world *world, const struct swarm_ask *ask,
         say_switch(decision, slot->turn % 2 % world->model_index_count);
         break;
     case HOSTILE_STARVE:
-        decide_starve(world, policy->target, decision);
+        decide_starve(world, ask, policy->target, decision);
         break;
     case HOSTILE_LEAVE:
         decide_leave(world, ask, decision);

@@ -247,6 +247,7 @@ struct world {
     int64_t now_ns;
     bool verbose;
     bool live_phase;
+    bool scripted; /* a device that leaves comes back when the script says so */
     bool device_up[SWARM_DEVICES_MAX];
     uint32_t present; /* bit m: configured now */
     /* Index maps between core and plan, valid until the next configure. */

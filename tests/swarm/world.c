@@ -678,7 +678,7 @@ static void on_device(struct world *world, uint32_t device, bool up)
         swarm_fail("DEVICE %u up %d is refused", device, up);
     }
     check_reset(world, world->present);
-    if (!up) {
+    if (!up && !world->scripted) {
         event_push(world, world->now_ns + world->plan.unit_ns * dice_range(&world->dice, 0, 20),
                    EVENT_DEVICE, device, 1, 0);
     }
@@ -1026,6 +1026,7 @@ static void schedule(struct world *world)
 
 static void schedule_script(struct world *world, const struct script_line *script, uint32_t count)
 {
+    world->scripted = true;
     for (uint32_t i = 0; i < count; i++) {
         int64_t t = world->plan.unit_ns * script[i].at;
         switch (script[i].kind) {
