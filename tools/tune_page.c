@@ -322,9 +322,12 @@ static void choice(FILE *out, const json_t *study)
     put_text(out, text_of(chosen, "judged_on"));
     put(out,
         ": better in %.0f and worse in %.0f of %.0f stretches (one-sided sign test, p = "
-        "%.2g).</p>\n",
+        "%.2g).%s</p>\n",
         number_of(paired, "better"), number_of(paired, "worse"), number_of(paired, "stretches"),
-        number_of(paired, "p"));
+        number_of(paired, "p"),
+        number_of(paired, "p") > 0.05
+            ? " That may be chance: more scenarios, arrivals or seeds would tell."
+            : "");
     put(out, "<div class=\"scroll\"><table><thead><tr><th></th><th>start</th><th>chosen</th>"
              "<th>chosen / start</th></tr></thead><tbody>\n");
     json_array_foreach(json_object_get(chosen, "by_scenario"), i, item)
@@ -380,7 +383,10 @@ static void parameters(FILE *out, const json_t *study)
         put_effect(out, number_of(p, "mu_star"));
         put(out, "</td><td>");
         put_effect(out, number_of(p, "sigma"));
-        put(out, "</td><td>%s</td></tr>\n",
+        put(out, "</td><td>%s%s</td></tr>\n",
+            json_is_true(json_object_get(p, "at_end")) && !json_is_false(matters)
+                ? "<span class=\"pm\">at the end of its range</span> "
+                : "",
             json_is_true(matters)    ? "<span class=\"yes\">yes</span>"
             : json_is_false(matters) ? "<span class=\"no\">no</span>"
                                      : "not screened");

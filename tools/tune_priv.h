@@ -61,6 +61,7 @@ struct tune_world {
     bool bar, bar_shown;
     const char *phase;
     double spent, batch_cost;
+    double drawn_s; /* when it was drawn last */
     struct timespec start;
 };
 

@@ -18,6 +18,11 @@ static json_t *real(double value)
     return isfinite(value) ? json_real(value) : json_null();
 }
 
+/* A coordinate so close to 0 or 1 is at the end of the range. */
+#define AT_END 0.005
+/* Below it a sign test says more than chance would. */
+#define SIGNIFICANT 0.05
+
 /* ------------------------------------------------------------------ JSON */
 
 static const char *const part_names[] = {
@@ -124,6 +129,10 @@ static json_t *parameter_json(const struct tune_study *study, uint32_t d)
     (void)json_object_set_new(o, "mu_star", screened ? real(effect->mean_abs) : json_null());
     (void)json_object_set_new(o, "mu", screened ? real(effect->mean) : json_null());
     (void)json_object_set_new(o, "sigma", screened ? real(effect->sigma) : json_null());
+    double unit = tune_space_unit(
+        space, d, tune_space_value(space, study->candidates[study->chosen].values, d, NULL));
+    (void)json_object_set_new(o, "at_end",
+                              json_boolean(numeric && (unit < AT_END || unit > 1 - AT_END)));
     (void)json_object_set_new(o, "matters",
                               screened ? json_boolean(study->matters[d]) : json_null());
     return o;
@@ -319,12 +328,14 @@ static void print_parameters(FILE *out, const json_t *study)
         (void)fprintf(out, "%-20s %10s %10s  %-21s", text_of(p, "name"), text_of(p, "start"),
                       text_of(p, "chosen"), good);
         if (json_is_number(json_object_get(p, "mu_star"))) {
-            (void)fprintf(out, " %8.3f %8.3f%s", number_of(p, "mu_star"), number_of(p, "sigma"),
-                          json_is_true(json_object_get(p, "matters")) ? "" : "  does not matter");
+            (void)fprintf(out, " %8.3f %8.3f", number_of(p, "mu_star"), number_of(p, "sigma"));
         } else {
             (void)fprintf(out, " %8s %8s", "-", "-");
         }
-        (void)fputc('\n', out);
+        (void)fprintf(out, "%s\n",
+                      json_is_false(json_object_get(p, "matters")) ? "  does not matter"
+                      : json_is_true(json_object_get(p, "at_end")) ? "  at the end of its range"
+                                                                   : "");
     }
     (void)fprintf(out,
                   "good: of the %d candidates within 5 %% of the best; effect, spread: mu* "
@@ -361,6 +372,10 @@ static void print_chosen(FILE *out, const json_t *study)
         (void)fprintf(out, "better in %d, worse in %d of %d stretches (sign test: p %.2g)\n",
                       (int)number_of(paired, "better"), (int)number_of(paired, "worse"),
                       (int)number_of(paired, "stretches"), number_of(paired, "p"));
+        if (number_of(paired, "p") > SIGNIFICANT) {
+            (void)fprintf(out,
+                          "That may be chance: more scenarios, arrivals or seeds would tell.\n");
+        }
     }
     if (!json_is_true(json_object_get(chosen, "feasible"))) {
         (void)fprintf(out,

@@ -194,9 +194,10 @@ static void draw(struct tune_world *world, double spent)
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
     double passed_s = (double)(now.tv_sec - world->start.tv_sec) +
                       (double)(now.tv_nsec - world->start.tv_nsec) / 1e9;
-    if (!world->bar || passed_s < 0.5) {
+    if (!world->bar || passed_s < world->drawn_s + 0.1) {
         return;
     }
+    world->drawn_s = passed_s;
     for (int i = 0; i < BAR_WIDTH; i++) {
         cells[i] = i < (int)(share * BAR_WIDTH) ? '#' : '.';
     }
@@ -380,6 +381,7 @@ int tune_world_init(struct tune_world *world, const struct tune_command *command
     world->command = command;
     world->phase = "";
     world->bar = isatty(STDERR_FILENO);
+    world->drawn_s = 0.4; /* nothing is drawn of what is over in half a second */
     (void)clock_gettime(CLOCK_MONOTONIC, &world->start);
     int rc = 0;
     for (uint32_t i = 0; !rc && i < command->file_count; i++) {
