@@ -44,8 +44,9 @@ void core_cost_add(struct core_cost_cell *cell, int64_t sample_ns)
     } else if (evicted_ns != sample_ns) {
         rank_all(cell);
     }
-    uint64_t weight = cell->count < CORE_COST_EXACT ? cell->count : CORE_COST_EXACT;
-    double share = 1.0 / (double)weight;
+    /* The usual share is a constant: the same value without a division. */
+    double share =
+        cell->count < CORE_COST_EXACT ? 1.0 / (double)cell->count : 1.0 / CORE_COST_EXACT;
     double delta = (double)sample_ns - cell->mean_ns;
     /* With share = 1/n this is Welford's update of the population variance; with a constant share
      * it is the exponentially weighted one. */
