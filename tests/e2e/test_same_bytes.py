@@ -16,7 +16,7 @@ import tempfile
 
 BUILD = pathlib.Path(os.environ["SHUNT_BUILD"])
 SHUNT = BUILD / "bin" / "shunt"
-DIGEST = "d786fe0190e3393804632db7900e2b3b7d0e96042c25eb511b36bc097dc8a6ef"
+DIGEST = "c1b515cdacde4023c0fd2aa5096e08916adf1369b0a27d6e2822f2fd86a9cd2b"
 # What names the build or the clock and not the run.
 VOLATILE = {"events_per_s", "command", "shunt_version", "sha256", "hash"}
 
