@@ -20,7 +20,7 @@
 enum { COALESCE, FACTOR, MAX_WAIT, PARAM_COUNT };
 
 static const struct shunt_param_info params[PARAM_COUNT] = {
-    SHUNT_DECLARE_DURATION(1, "coalesce", SHUNT_PARAM_LIVE | SHUNT_PARAM_TUNE, 2, 0, 600,
+    SHUNT_DECLARE_DURATION(1, "coalesce", SHUNT_PARAM_LIVE | SHUNT_PARAM_TUNE, 2, 0.001, 600,
                            "Time to wait for more requests before a switch is looked at again."),
     SHUNT_DECLARE_REAL(2, "factor", SHUNT_PARAM_LIVE | SHUNT_PARAM_TUNE, 0.5, 0, 100, "requests/s",
                        "Requests that must wait for each second of the switch."),
