@@ -1,6 +1,6 @@
 /*
  * amortized: stay long enough that switching costs a chosen share of device time, then go to the
- * longest unvisited queue.
+ * longest unvisited queue if it is worth a switch.
  *
  * A switch from a to j costs C(a,j), and a's work in flight takes d to drain. Before leaving a for
  * j the device gives a at least q = kappa * (C(a,j) + d) of service, kappa = 1 / overhead_target
@@ -10,16 +10,27 @@
  * unstable.
  *
  * "Service" is time with work of a in flight since its visit began, so that a device which
- * idled for an hour owes a new burst its full turn. The next model is the one unvisited for the
+ * idled for an hour owes a new burst its full turn. After its turn a gives the device up as soon as
+ * its queue is empty; a queue that is left half served is come back to at the price of another
+ * switch, so while requests of a queue the next model needs a backlog of `backlog_turns` times q,
+ * or must have been unvisited for `age_turns` times q. The next model is the one unvisited for the
  * longest time (times its weight): with equal weights nobody waits for more than
- * (N-1) (kappa (C+d) + D) + N C, without any help from the host's guard.
+ * age_turns q + (N-1) (q + D) + N C, without any help from the host's guard.
  *
  * Weak where one request in a lone queue is urgent (it waits for the others' turns) and where
  * costs are still unknown: unknown_switch then stands in for them.
  */
 #include <shunt/shunt.h>
 
-enum { OVERHEAD_TARGET, WEIGHT, UNKNOWN_SWITCH, PARAM_COUNT };
+enum {
+    OVERHEAD_TARGET,
+    WEIGHT,
+    UNKNOWN_SWITCH,
+    BACKLOG_TURNS,
+    AGE_TURNS,
+    UNKNOWN_WORK,
+    PARAM_COUNT
+};
 
 static const struct shunt_param_info params[PARAM_COUNT] = {
     SHUNT_DECLARE_REAL(1, "overhead_target",
@@ -32,12 +43,21 @@ static const struct shunt_param_info params[PARAM_COUNT] = {
                        10, "ratio", "Importance of one waiting request of this model."),
     SHUNT_DECLARE_DURATION(3, "unknown_switch", SHUNT_PARAM_LIVE, 10, 0, 3600,
                            "Cost assumed for a switch that has never been measured."),
+    SHUNT_DECLARE_REAL(4, "backlog_turns", SHUNT_PARAM_LIVE | SHUNT_PARAM_TUNE, 3, 0, 1000, "turns",
+                       "Work that must wait for the next model, in turns owed, before a queue that "
+                       "has had its turn is left half served. 0: it is left at once."),
+    SHUNT_DECLARE_REAL(5, "age_turns", SHUNT_PARAM_LIVE | SHUNT_PARAM_TUNE, 40, 0, 10000, "turns",
+                       "Time unvisited, in turns owed, after which the next model's backlog no "
+                       "longer matters."),
+    SHUNT_DECLARE_DURATION(6, "unknown_work", SHUNT_PARAM_LIVE, 1, 0.001, 3600,
+                           "Device time assumed for a request of a model that has never been "
+                           "served."),
 };
 
 struct amortized {
     const struct shunt_host *host;
     double kappa;
-    double unknown_ns;
+    double unknown_ns, unknown_work_s, backlog_turns, age_turns;
     double *weight; /* by model */
     uint32_t models, models_room;
 };
@@ -47,6 +67,9 @@ static void param_set(void *self, const struct shunt_params *set)
     struct amortized *it = self;
     it->kappa = 1.0 / shunt_param_real(set, OVERHEAD_TARGET, 0) - 1.0;
     it->unknown_ns = (double)shunt_param_integer(set, UNKNOWN_SWITCH, 0);
+    it->backlog_turns = shunt_param_real(set, BACKLOG_TURNS, 0);
+    it->age_turns = shunt_param_real(set, AGE_TURNS, 0);
+    it->unknown_work_s = (double)shunt_param_integer(set, UNKNOWN_WORK, 0) * 1e-9;
     for (uint32_t i = 0; i < it->models; i++) {
         it->weight[i] = shunt_param_real(set, WEIGHT, i);
     }
@@ -112,6 +135,17 @@ static double leaving_ns(const struct amortized *it, const struct shunt_ask *ask
     return cost + (drain && drain[from] == drain[from] ? drain[from] : 0);
 }
 
+/* 1 if `next` may end the visit of a model that has had its turn of `owed_ns` but still queues. */
+static int is_worth_a_switch(const struct amortized *it, const struct shunt_ask *ask, uint32_t next,
+                             double owed_ns)
+{
+    const uint32_t *queued = shunt_u32(ask->snapshot, SHUNT_COL_QUEUE_LEN);
+    const int64_t *visited = shunt_i64(ask->snapshot, SHUNT_COL_LAST_VISIT_NS);
+    double work_ns = shunt_work_s(ask->snapshot, next, it->unknown_work_s) * 1e9;
+    return (queued && queued[next] * work_ns >= it->backlog_turns * owed_ns) ||
+           (visited && (double)(ask->now_ns - visited[next]) >= it->age_turns * owed_ns);
+}
+
 static int decide(void *self, const struct shunt_ask *ask, struct shunt_answer *answer)
 {
     struct amortized *it = self;
@@ -143,11 +177,17 @@ static int decide(void *self, const struct shunt_ask *ask, struct shunt_answer *
     if (queued[model] == 0 && in_flight[instance] == 0) {
         return shunt_switch_to(decision, next, SHUNT_REASON_QUEUE_EMPTY);
     }
-    if (served >= owed || (ask->why & SHUNT_WHY_VISIT_CAP)) {
+    if (ask->why & SHUNT_WHY_VISIT_CAP) {
         return shunt_switch_to(decision, next, SHUNT_REASON_QUANTUM);
     }
-    decision->recheck_at_ns = ask->now_ns + (int64_t)(owed - served) + 1;
-    return shunt_stay(decision, SHUNT_REASON_WITHIN_QUANTUM);
+    if (served < owed) {
+        decision->recheck_at_ns = ask->now_ns + (int64_t)(owed - served) + 1;
+        return shunt_stay(decision, SHUNT_REASON_WITHIN_QUANTUM);
+    }
+    if (queued[model] == 0 || is_worth_a_switch(it, ask, next, owed)) {
+        return shunt_switch_to(decision, next, SHUNT_REASON_QUANTUM);
+    }
+    return shunt_stay(decision, SHUNT_REASON_BATCH_UP);
 }
 
 static const struct shunt_policy_ops ops = {
