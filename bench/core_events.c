@@ -260,7 +260,7 @@ static void configure(struct bench *bench)
 /* Loads the policy into slot 0 and lets it decide. */
 static struct policy *select_policy(struct bench *bench, const struct plugin *plugin)
 {
-    static char names[MODELS_MAX][8];
+    static char names[MODELS_MAX][16];
     const char *list[MODELS_MAX];
     for (uint32_t i = 0; i < bench->scenario->models; i++) {
         (void)snprintf(names[i], sizeof names[i], "m%u", i);
