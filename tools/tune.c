@@ -216,22 +216,30 @@ static void today(char date[TUNE_DATE_BYTES])
 /* Set before the handler is; read only by it. */
 static pid_t interrupted_pid;
 static char interrupted_text[1200];
+static const char *interrupted_parts[2]; /* files that are not whole */
 
 /* What was learned is in the state file already; children end with their parent. */
 static void interrupt(int number)
 {
     (void)number;
     if (getpid() == interrupted_pid) {
+        for (size_t i = 0; i < sizeof(interrupted_parts) / sizeof(interrupted_parts[0]); i++) {
+            if (interrupted_parts[i]) {
+                (void)unlink(interrupted_parts[i]);
+            }
+        }
         ssize_t put = write(STDERR_FILENO, interrupted_text, strlen(interrupted_text));
         (void)put;
     }
     _exit(INTERRUPTED);
 }
 
-static void catch_interrupts(const struct tune_command *c)
+static void catch_interrupts(const struct tune_command *c, const char *values, const char *page)
 {
     struct sigaction action = {.sa_handler = interrupt};
     interrupted_pid = getpid();
+    interrupted_parts[0] = values;
+    interrupted_parts[1] = page;
     if (c->resume) {
         (void)snprintf(interrupted_text, sizeof(interrupted_text),
                        "\nshunt tune: interrupted; the same command goes on from %.1000s\n",
@@ -372,9 +380,11 @@ static int execute(struct tune_command *c, struct tune_world *world)
     int page_status = file_open(&page, "--report", c->report);
     status = status ? status : page_status;
     if (!status) {
-        catch_interrupts(c);
+        catch_interrupts(c, values.part, page.part);
         int rc = study ? tune_search(&options, study, err, sizeof(err)) : -ENOMEM;
         tune_world_bar_end(world);
+        (void)signal(SIGINT, SIG_DFL);
+        (void)signal(SIGTERM, SIG_DFL);
         if (rc) {
             (void)fprintf(stderr, "shunt tune: %s\n", err[0] ? err : strerror(-rc));
             status = status_of(rc);

@@ -111,7 +111,8 @@ class Tune(unittest.TestCase):
         self.assertEqual(whole["1"], whole["3"])
         state, count = self.folder / "state", 0
         for _ in range(3):  # stopped once so many more evaluations are known
-            process = self.start("costaware", self.two, *BUDGET, "--resume", state, "--json")
+            process = self.start("costaware", self.two, *BUDGET, "--resume", state, "--json",
+                                 "--out", "stopped.yaml", "--report", "stopped.html")
             while process.poll() is None:
                 lines = state.read_bytes().count(b"\n") if state.exists() else 0
                 if lines > max(count, 1):
@@ -120,6 +121,7 @@ class Tune(unittest.TestCase):
             out, err = process.communicate()
             self.assertEqual(process.returncode, 130, err)
             self.assertIn(str(state.name), err)
+            self.assertEqual(list(self.folder.glob("stopped*")), [])
             count = state.read_bytes().count(b"\n")
         with open(state, "ab") as file:  # the end of a process that was killed in a write
             file.write(b'{"key":"0.0625 :hyst')
