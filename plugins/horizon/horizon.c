@@ -57,10 +57,11 @@ static const struct shunt_param_info params[PARAM_COUNT] = {
                        "them away costs themselves, before a model with work in flight stops "
                        "admitting and drains. 0: as soon as its queue is empty. Higher: fewer "
                        "drains, longer visits."),
-    SHUNT_DECLARE_REAL(3, "horizon", LIVE_TUNE | SHUNT_PARAM_LOG_SCALE, 2.0, 0.01, 1000, "ratio",
-                       "Time in which prices are thought to fall, as a multiple of what clearing "
-                       "the backlog takes. Lower: most requests a second first. Higher: fairer to "
-                       "models that are rarely asked for."),
+    SHUNT_DECLARE_REAL(
+        3, "horizon", LIVE_TUNE | SHUNT_PARAM_LOG_SCALE, 0.15, 0.001, 1000, "ratio",
+        "Time in which prices are thought to fall, in what clearing the backlog "
+        "takes, for each model that waits. Lower: most requests a second first. Higher: fairer to "
+        "models that are rarely asked for."),
     SHUNT_DECLARE_INT(4, "order", LIVE_TUNE, 5, 1, ORDER_MAX, "models",
                       "How many of the highest bidders are put in the best order. 1: the highest "
                       "is next, wherever the device comes from."),
@@ -264,11 +265,12 @@ static double keeping_price(const struct horizon *it, const struct facts *f, str
 
 /* ------------------------------------------------------------------ the decision */
 
-/* Looks up what is known of every model, and how long the backlog of the others takes. */
+/* Looks up what is known of every model, and in what time prices fall: the longer, the more models
+ * are in each other's way. */
 static void find_facts(struct horizon *it, const struct shunt_ask *ask, uint32_t here)
 {
     const uint32_t *queued = shunt_u32(ask->snapshot, SHUNT_COL_QUEUE_LEN);
-    double known = 0, known_s = 0, load = 0, clear_s = 1;
+    double rivals = 0, known = 0, known_s = 0, load = 0, clear_s = 1;
     for (uint32_t i = 0; i < it->models; i++) {
         it->facts[i].work_s = shunt_work_s(ask->snapshot, i, 0);
         known_s += it->facts[i].work_s;
@@ -284,9 +286,10 @@ static void find_facts(struct horizon *it, const struct shunt_ask *ask, uint32_t
         load += f->load;
         if (i != here && queued && queued[i] > 0) {
             clear_s += trip_of(it, ask, here, i).mean_s + queued[i] * f->work_s;
+            rivals += 1;
         }
     }
-    it->clear_s = it->horizon * clear_s / (load < 0.8 ? 1 - load : 0.2);
+    it->clear_s = it->horizon * (rivals > 1 ? rivals : 1) * clear_s / (load < 0.8 ? 1 - load : 0.2);
 }
 
 /* The highest bidders, put in order. */

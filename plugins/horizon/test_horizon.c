@@ -128,7 +128,7 @@ static void test_the_bid_is_the_price_at_which_a_visit_pays(void **state)
     begin(&f, 3, queues, 1000, NULL);
     fixture_queue(&f, 1, 7, f.now_ns);
     fixture_queue(&f, 2, 3, f.now_ns);
-    double clear_s = 2 * (1 + 20 + 7 * 3 + 10 + 3 * 2) / (1 - .2 - .15 - .02);
+    double clear_s = 0.15 * 2 * (1 + 20 + 7 * 3 + 10 + 3 * 2) / (1 - .2 - .15 - .02);
     for (uint32_t i = 1; i < 3; i++) {
         const struct queue *q = &queues[i];
         double n = FIXTURE_U32(&f, QUEUE_LEN)[i];
