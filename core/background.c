@@ -129,11 +129,13 @@ static bool idle(const struct core_model *m)
     return m->idle_unload_ns > 0 && m->queue_len == 0 && m->in_flight == 0;
 }
 
+/* Not at the cap of a visit: there an unload gives way to whoever is brought in (R1). */
 static bool may_unload(const struct core *core, uint32_t instance)
 {
     const struct core_instance *in = &core->instances[instance];
+    const struct core_device *d = &core->devices[in->device];
     return in->state == SHUNT_INSTANCE_RESIDENT && in->visiting && !in->pinned && !in->promised &&
-           core->devices[in->device].sw.phase == CORE_PHASE_NONE && core->devices[in->device].up;
+           d->sw.phase == CORE_PHASE_NONE && d->up && !d->cap_asked;
 }
 
 void core_idle_unload(struct core *core, uint32_t model)

@@ -251,6 +251,7 @@ void core_guard_take(struct core *core, uint32_t device)
         d->cap_answered = 1; /* all that wait are being brought in elsewhere */
         return;
     }
+    core_touch_around(core, device); /* what is idle may be unloaded again */
     d->cap_asked = 0;
     d->cap_answered = 0;
     force(core, device, best, SHUNT_CAUSE_FORCED_CAP);
@@ -274,6 +275,9 @@ static void settle_cap(struct core *core, uint32_t device)
 {
     struct core_device *d = &core->devices[device];
     if (d->waiting_since_ns == CORE_NEVER || core_guard_cap_ns(core, device) > core->s.now_ns) {
+        if (d->cap_asked) {
+            core_touch_around(core, device); /* what is idle may be unloaded again */
+        }
         d->cap_asked = 0;
         d->cap_answered = 0;
         return;

@@ -68,6 +68,9 @@ void core_visit_begin(struct core *core, uint32_t instance, const struct core_vi
     m->work_since_ns = now;
     core->model_counts[in->model].visits++;
     d->visits++;
+    if (d->cap_asked) {
+        core_touch_around(core, in->device); /* what is idle may be unloaded again */
+    }
     d->cap_asked = 0;
     d->cap_answered = 0;
     d->linger_until_ns = 0;
