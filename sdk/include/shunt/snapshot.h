@@ -188,6 +188,10 @@ static inline uint32_t shunt_instance_on(const struct shunt_snapshot *snapshot, 
     const uint32_t *models = shunt_u32(snapshot, SHUNT_COL_INSTANCE_MODEL);
     const uint32_t *devices = shunt_u32(snapshot, SHUNT_COL_INSTANCE_DEVICE);
     uint32_t count = models && devices ? shunt_instance_count(snapshot) : 0;
+    /* With one device the instances stand in the order of the models. */
+    if (model < count && models[model] == model && devices[model] == device) {
+        return model;
+    }
     for (uint32_t i = 0; i < count; i++) {
         if (models[i] == model && devices[i] == device) {
             return i;
